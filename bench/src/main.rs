@@ -1,0 +1,2 @@
+//! Benchmarks of xeplace.
+fn main() {}

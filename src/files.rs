@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! sysfs and procfs: the host's own, a recorded copy below a directory, or a simulated tree.
+
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
+
+/// A file larger than this is refused: no file that the library reads comes near it.
+const MAX_FILE: u64 = 64 << 20;
+/// More links than this on one path are a loop (the kernel's own limit, `MAXSYMLINKS`).
+const MAX_LINKS: usize = 40;
+
+/// The files that describe a machine, by their absolute paths on it.
+///
+/// Links are followed inside the root only, so that a recorded tree cannot lead outside of itself.
+#[derive(Clone, Debug)]
+pub struct Files {
+    source: Arc<Source>,
+    log: Option<Arc<Mutex<Log>>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Host,
+    Directory(PathBuf),
+    Tree(Tree),
+}
+
+/// Everything that was read: what a recording has to hold.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+    pub(crate) links: BTreeMap<PathBuf, PathBuf>,
+    pub(crate) directories: BTreeSet<PathBuf>,
+}
+
+/// A simulated tree of files. Directories exist where something lies below them.
+#[derive(Debug, Default)]
+pub(crate) struct Tree(BTreeMap<PathBuf, Node>);
+
+enum Node {
+    File(Vec<u8>),
+    Link(PathBuf),
+    Live(Box<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync>),
+    Directory,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Node::File(bytes) => write!(out, "{} bytes", bytes.len()),
+            Node::Link(target) => write!(out, "-> {}", target.display()),
+            Node::Live(_) => out.write_str("live"),
+            Node::Directory => out.write_str("directory"),
+        }
+    }
+}
+
+impl Tree {
+    pub(crate) fn file(&mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {
+        self.0.insert(path.into(), Node::File(content.into()));
+    }
+
+    pub(crate) fn link(&mut self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) {
+        self.0.insert(path.into(), Node::Link(target.into()));
+    }
+
+    /// A file whose content is made anew at each read.
+    pub(crate) fn live(
+        &mut self,
+        path: impl Into<PathBuf>,
+        content: impl Fn() -> io::Result<Vec<u8>> + Send + Sync + 'static,
+    ) {
+        self.0.insert(path.into(), Node::Live(Box::new(content)));
+    }
+
+    /// A directory that exists even while it is empty.
+    pub(crate) fn directory(&mut self, path: impl Into<PathBuf>) {
+        self.0.insert(path.into(), Node::Directory);
+    }
+
+    fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
+        self.0.range(path.to_owned()..).map(|(found, _)| found).take_while(move |found| found.starts_with(path))
+    }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        matches!(self.0.get(path), Some(Node::Directory)) || self.below(path).any(|found| found != path)
+    }
+}
+
+impl Files {
+    /// This host's own.
+    pub fn host() -> Files {
+        Files { source: Arc::new(Source::Host), log: None }
+    }
+
+    /// A recorded copy: `/sys/…` is looked for at `root/sys/…`.
+    pub fn at(root: impl Into<PathBuf>) -> Files {
+        Files { source: Arc::new(Source::Directory(root.into())), log: None }
+    }
+
+    pub(crate) fn tree(tree: Tree) -> Files {
+        Files { source: Arc::new(Source::Tree(tree)), log: None }
+    }
+
+    /// The same files, with everything that is read from now on noted in the log.
+    pub(crate) fn logged(&self) -> (Files, Arc<Mutex<Log>>) {
+        let log = Arc::new(Mutex::new(Log::default()));
+        (Files { source: self.source.clone(), log: Some(log.clone()) }, log)
+    }
+
+    /// The content of a file.
+    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        let path = self.place(path.as_ref())?;
+        let bytes = match &*self.source {
+            Source::Host => read_bounded(&path)?,
+            Source::Directory(root) => read_bounded(&below(root, &path))?,
+            Source::Tree(tree) => match tree.0.get(&path) {
+                Some(Node::File(bytes)) => bytes.clone(),
+                Some(Node::Live(content)) => content()?,
+                _ if tree.is_directory(&path) => return Err(errno(libc::EISDIR)),
+                _ => return Err(errno(libc::ENOENT)),
+            },
+        };
+        self.note(|log| log.files.insert(path, bytes.clone()));
+        Ok(bytes)
+    }
+
+    /// The content of a text file without white space around it.
+    pub fn text(&self, path: impl AsRef<Path>) -> io::Result<String> {
+        let bytes = self.read(path)?;
+        let text = String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "is not text"))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// The names in a directory, sorted.
+    pub fn list(&self, path: impl AsRef<Path>) -> io::Result<Vec<String>> {
+        let path = self.place(path.as_ref())?;
+        let names: BTreeSet<String> = match &*self.source {
+            Source::Host => names_in(&path)?,
+            Source::Directory(root) => names_in(&below(root, &path))?,
+            Source::Tree(tree) if tree.is_directory(&path) => {
+                let names = tree.below(&path).filter_map(|found| found.strip_prefix(&path).ok()?.components().next());
+                names.map(|name| name.as_os_str().to_string_lossy().into_owned()).collect()
+            }
+            Source::Tree(_) => return Err(errno(libc::ENOENT)),
+        };
+        self.note(|log| log.directories.insert(path));
+        Ok(names.into_iter().collect())
+    }
+
+    /// Whether a file, directory or link target is there.
+    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+        let Ok(path) = self.place(path.as_ref()) else { return false };
+        let there = match &*self.source {
+            Source::Host => path.exists(),
+            Source::Directory(root) => below(root, &path).exists(),
+            Source::Tree(tree) => tree.0.contains_key(&path) || tree.is_directory(&path),
+        };
+        if there {
+            self.note(|log| log.directories.insert(path));
+        }
+        there
+    }
+
+    /// The path with every link in it followed: where a sysfs link really leads.
+    pub fn resolve(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        match (&*self.source, &self.log) {
+            (Source::Host, None) => fs::canonicalize(path),
+            _ => self.walk(path.as_ref()),
+        }
+    }
+
+    /// Where to read: the host's kernel follows links itself, unless they are to be noted.
+    fn place(&self, path: &Path) -> io::Result<PathBuf> {
+        match (&*self.source, &self.log) {
+            (Source::Host, None) => Ok(path.to_owned()),
+            _ => self.walk(path),
+        }
+    }
+
+    /// Follows links component by component, never above the root.
+    fn walk(&self, path: &Path) -> io::Result<PathBuf> {
+        let mut pending: Vec<PathBuf> = parts(path);
+        let mut real = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(part) = pending.pop() {
+            if part.as_os_str() == ".." {
+                real.pop();
+                continue;
+            }
+            let next = real.join(&part);
+            let Some(target) = self.link(&next)? else {
+                real = next;
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(errno(libc::ELOOP));
+            }
+            if target.is_absolute() {
+                real = PathBuf::from("/");
+            }
+            pending.extend(parts(&target));
+            self.note(|log| log.links.insert(next, target));
+        }
+        Ok(real)
+    }
+
+    /// Where the link at `path` points, if it is one.
+    fn link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        let found = match &*self.source {
+            Source::Host => fs::read_link(path),
+            Source::Directory(root) => fs::read_link(below(root, path)),
+            Source::Tree(tree) => {
+                return Ok(match tree.0.get(path) {
+                    Some(Node::Link(target)) => Some(target.clone()),
+                    _ => None,
+                });
+            }
+        };
+        match found {
+            Ok(target) => Ok(Some(target)),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn note<T>(&self, entry: impl FnOnce(&mut Log) -> T) {
+        if let Some(log) = &self.log {
+            entry(&mut log.lock());
+        }
+    }
+}
+
+/// The components of `path`, last first, without the root.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let named = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    let mut parts: Vec<PathBuf> = named.map(|part| PathBuf::from(part.as_os_str())).collect();
+    parts.reverse();
+    parts
+}
+
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Regular files only: a pipe or a device in a recorded tree would block or never end.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(errno(if path.is_dir() { libc::EISDIR } else { libc::EINVAL }));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(errno(libc::EFBIG));
+    }
+    Ok(bytes)
+}
+
+fn names_in(path: &Path) -> io::Result<BTreeSet<String>> {
+    fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+fn errno(number: i32) -> io::Error {
+    io::Error::from_raw_os_error(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn small_tree() -> Files {
+        let mut tree = Tree::default();
+        tree.file("/sys/devices/pci0000:00/0000:00:01.0/vendor", "0x8086\n");
+        tree.link("/sys/bus/pci/devices/0000:00:01.0", "../../../devices/pci0000:00/0000:00:01.0");
+        tree.link("/sys/loop", "loop");
+        tree.live("/proc/self/maps", || Ok(b"now\n".to_vec()));
+        Files::tree(tree)
+    }
+
+    #[test]
+    fn links_are_followed_in_a_tree() {
+        let files = small_tree();
+        assert_eq!(files.text("/sys/bus/pci/devices/0000:00:01.0/vendor").unwrap(), "0x8086");
+        let real = files.resolve("/sys/bus/pci/devices/0000:00:01.0").unwrap();
+        assert_eq!(real, Path::new("/sys/devices/pci0000:00/0000:00:01.0"));
+        assert_eq!(files.list("/sys/bus/pci/devices").unwrap(), ["0000:00:01.0"]);
+        assert_eq!(files.read("/sys/loop").unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(files.text("/proc/self/maps").unwrap(), "now");
+        assert!(!files.exists("/sys/bus/usb"));
+    }
+
+    #[test]
+    fn a_recorded_tree_cannot_lead_outside() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "no").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        symlink(outside.path().join("secret"), root.path().join("absolute")).unwrap();
+        symlink("../../../../../../../../etc/hostname", root.path().join("upward")).unwrap();
+        fs::create_dir(root.path().join("directory")).unwrap();
+        let files = Files::at(root.path());
+        for path in ["/absolute", "/upward", "/directory", "/absent"] {
+            assert!(files.read(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_log_holds_what_was_read() {
+        let (files, log) = small_tree().logged();
+        files.text("/sys/bus/pci/devices/0000:00:01.0/vendor").unwrap();
+        let log = log.lock();
+        assert!(log.files.contains_key(Path::new("/sys/devices/pci0000:00/0000:00:01.0/vendor")));
+        assert!(log.links.contains_key(Path::new("/sys/bus/pci/devices/0000:00:01.0")));
+    }
+}
