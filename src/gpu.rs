@@ -162,3 +162,29 @@ impl Gpu {
         &self.driver
     }
 }
+impl Gpu {
+    pub(crate) fn write_back_pat(&self) -> u16 {
+        todo!()
+    }
+    pub(crate) fn note_autoreset(&self, _known: bool) {
+        todo!()
+    }
+    pub(crate) fn lose(&self) {
+        todo!()
+    }
+    pub(crate) fn can_mirror(&self) -> bool {
+        todo!()
+    }
+    pub(crate) fn is_lost(&self) -> bool {
+        todo!()
+    }
+    pub(crate) fn is_integrated(&self) -> bool {
+        todo!()
+    }
+}
+
+impl From<&Gpu> for Location {
+    fn from(_gpu: &Gpu) -> Location {
+        todo!()
+    }
+}

@@ -76,3 +76,8 @@ pub struct Group {
     /// The weakest basis of a verdict that led to it.
     pub basis: Basis,
 }
+impl std::fmt::Display for Reason {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        todo!()
+    }
+}

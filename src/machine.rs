@@ -89,6 +89,12 @@ impl Machine {
     pub(crate) fn learn_link(&self, _from: GpuId, _to: GpuId, _connected: bool) {
         todo!()
     }
+    pub(crate) fn has_host_node(&self, _node: u32) -> bool {
+        todo!()
+    }
+    pub(crate) fn find_lost(&self, _gpu: GpuId) {
+        todo!()
+    }
     pub(crate) fn driver(&self) -> &Arc<dyn Driver> {
         &self.0.driver
     }
