@@ -275,7 +275,7 @@ fn send_location(
                 effect => effect,
             };
             report.answer(vm, Attribute::PreferredLocation, effect);
-            if let Some(policy) = advice.policy {
+            if advice.policy.is_some() {
                 report.answer(vm, Attribute::MigrationPolicy, policy_effect(effect));
             }
         }

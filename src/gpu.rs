@@ -56,6 +56,11 @@ impl MemoryRegion {
     pub fn is_fully_visible(&self) -> bool {
         self.cpu_visible >= self.total
     }
+
+    /// Bytes that nobody uses.
+    pub fn free(&self) -> u64 {
+        self.total.saturating_sub(self.used)
+    }
 }
 
 /// One GT.
