@@ -442,7 +442,7 @@ fn one_of(names: impl Iterator<Item = &'static str>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::error::Error;
     use proptest::prelude::*;
