@@ -16,12 +16,7 @@ use crate::{
     sim::{self, Sim, spec::Spec},
     uapi,
 };
-use std::{
-    collections::BTreeMap,
-    os::fd::BorrowedFd,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, os::fd::BorrowedFd, path::Path, sync::Arc};
 
 /// All GPUs of a host: found once, then unchanging. A clone is the same machine.
 #[derive(Clone, Debug)]

@@ -118,7 +118,10 @@ pub(crate) struct Description {
 
 impl Description {
     /// Reads all replies, each gotten from `reply`, which wraps errors as its caller likes.
-    pub(crate) fn from_replies<E>(mut reply: impl FnMut(u32, &'static str) -> Result<Vec<u8>, E>, broken: impl Fn(&'static str, io::Error) -> E) -> Result<Description, E> {
+    pub(crate) fn from_replies<E>(
+        mut reply: impl FnMut(u32, &'static str) -> Result<Vec<u8>, E>,
+        broken: impl Fn(&'static str, io::Error) -> E,
+    ) -> Result<Description, E> {
         let [engines, mem_regions, config, gt_list] = QUERIES;
         let mut parsed = |(query, name)| reply(query, name).map(|bytes| (name, bytes));
         let (name, bytes) = parsed(config)?;

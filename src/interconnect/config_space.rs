@@ -131,9 +131,16 @@ mod tests {
 
     #[test]
     fn each_redirect_bit_counts_and_no_other() {
-        for (control, expected) in
-            [(0, false), (0x04, true), (0x08, true), (0x20, true), (0x1d, true), (0x01, false), (0x10, false), (0x40, false)]
-        {
+        for (control, expected) in [
+            (0, false),
+            (0x04, true),
+            (0x08, true),
+            (0x20, true),
+            (0x1d, true),
+            (0x01, false),
+            (0x10, false),
+            (0x40, false),
+        ] {
             let expected = if expected { Redirect::Set } else { Redirect::Clear };
             assert_eq!(redirect(&port(control)), expected, "{control:#x}");
         }

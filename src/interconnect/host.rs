@@ -190,10 +190,13 @@ impl Host {
     /// Whether `pci=disable_acs_redir=` on the kernel's command line names the function.
     pub(super) fn is_redirect_disabled(&self, address: PciAddress) -> bool {
         let line = self.kernel_line.get_or_init(|| self.files.text("/proc/cmdline").unwrap_or_default());
-        let options = line.split_whitespace().filter_map(|word| word.strip_prefix("pci=")).flat_map(|pci| pci.split(','));
+        let options =
+            line.split_whitespace().filter_map(|word| word.strip_prefix("pci=")).flat_map(|pci| pci.split(','));
         let lists = options.filter_map(|option| option.strip_prefix("disable_acs_redir="));
         let named = lists.flat_map(|list| list.split(';'));
-        named.map(|name| name.parse().or_else(|_| format!("0000:{name}").parse())).any(|found| found.ok() == Some(address))
+        named
+            .map(|name| name.parse().or_else(|_| format!("0000:{name}").parse()))
+            .any(|found| found.ok() == Some(address))
     }
 }
 
@@ -236,7 +239,9 @@ mod tests {
 
     #[test]
     fn zen_and_later_pass_peer_traffic_and_no_other_cpu() {
-        let cpu = |vendor: &str, family: &str| is_zen(&format!("processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: {family}\n"));
+        let cpu = |vendor: &str, family: &str| {
+            is_zen(&format!("processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: {family}\n"))
+        };
         assert!(cpu("AuthenticAMD", "23") && cpu("AuthenticAMD", "26"));
         assert!(!cpu("AuthenticAMD", "21") && !cpu("HygonGenuine", "24") && !cpu("GenuineIntel", "25"));
         assert!(!is_zen("processor\t: 0\n\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\n"), "the second processor");

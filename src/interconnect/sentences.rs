@@ -38,10 +38,14 @@ fn no_common_bridge(out: &mut fmt::Formatter<'_>, bridges: &[HostBridgeId]) -> f
     out.write_str("they have no bridge in common, and ")?;
     match bridges {
         [] => out.write_str("their host bridge has no device by which the kernel could know it")?,
-        [one] => write!(out, "the host bridge {one} is not in the kernel's list of those that pass traffic between peers")?,
-        several => {
-            write!(out, "the host bridges {} are not in the kernel's list of those that pass traffic between peers", List(several))?
+        [one] => {
+            write!(out, "the host bridge {one} is not in the kernel's list of those that pass traffic between peers")?
         }
+        several => write!(
+            out,
+            "the host bridges {} are not in the kernel's list of those that pass traffic between peers",
+            List(several)
+        )?,
     }
     out.write_str("; put both cards behind one PCIe switch")
 }

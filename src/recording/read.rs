@@ -71,7 +71,8 @@ fn device(
         |_, name| files.read(place.join(name)).map_err(Error::file(shown(name))),
         |name, error| Error::file(shown(name))(error),
     )?;
-    let minor = minors.get(&address).ok_or_else(|| Error::file(shown(""))(nonsense("has no render node in sys/class/drm")))?;
+    let minor =
+        minors.get(&address).ok_or_else(|| Error::file(shown(""))(nonsense("has no render node in sys/class/drm")))?;
     let tiles = tiles(&description.regions).map_err(Error::file(shown("mem_regions")))?;
     let mirror = description.flags & DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR != 0;
     let features = features(files, &place, mirror).map_err(Error::file(shown("capabilities")))?;
@@ -153,8 +154,7 @@ fn words(files: &Files, directory: &Path, devices: &[DeviceSpec]) -> Result<Word
 /// What the kernel's rule says of each pair, and where the kernel itself was heard, what it said.
 fn distances(files: &Files, devices: &[DeviceSpec], words: &Words) -> Vec<Vec<Option<u32>>> {
     let interconnect = Interconnect::new(files.clone());
-    let paths: Vec<Option<BusPath>> =
-        devices.iter().map(|device| BusPath::read(files, device.address).ok()).collect();
+    let paths: Vec<Option<BusPath>> = devices.iter().map(|device| BusPath::read(files, device.address).ok()).collect();
     let mut distances = vec![vec![None; devices.len()]; devices.len()];
     for one in 0..devices.len() {
         for other in 0..=one {

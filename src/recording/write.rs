@@ -35,7 +35,8 @@ pub(crate) fn write(machine: &Machine, directory: &Path) -> Result<()> {
         write_capabilities(directory, machine, gpu)?;
     }
     write_links(directory, machine)?;
-    let readme = format!("{README}\nSerial numbers and the kernel's command line are not in it, except for pci= there.\n");
+    let readme =
+        format!("{README}\nSerial numbers and the kernel's command line are not in it, except for pci= there.\n");
     put(&directory.join("README"), readme.as_bytes())
 }
 
@@ -81,14 +82,15 @@ fn write_files(directory: &Path, log: &Log) -> Result<()> {
 
 /// Where a link at `path` leads. No component of `path` is a link itself: it was followed to get there.
 fn target_of(path: &Path, target: &Path) -> PathBuf {
-    let mut real = path.parent().unwrap_or(path).join(target).components().fold(PathBuf::from("/"), |mut real, part| {
-        match part {
-            Component::ParentDir => drop(real.pop()),
-            Component::Normal(name) => real.push(name),
-            _ => {}
-        }
-        real
-    });
+    let mut real =
+        path.parent().unwrap_or(path).join(target).components().fold(PathBuf::from("/"), |mut real, part| {
+            match part {
+                Component::ParentDir => drop(real.pop()),
+                Component::Normal(name) => real.push(name),
+                _ => {}
+            }
+            real
+        });
     if real.as_os_str().is_empty() {
         real.push("/");
     }
@@ -177,11 +179,16 @@ mod tests {
 
     #[test]
     fn what_a_recording_shows_of_a_host_is_what_the_rule_needs() {
-        let shown = |path: &str, content: &str| {
-            String::from_utf8(anonymous(Path::new(path), content.as_bytes())).unwrap()
-        };
-        assert_eq!(shown("/proc/cmdline", "root=UUID=12-34 pci=noaer,config_acs=10 luks.key=secret\n"), "pci=noaer,config_acs=10\n");
-        assert_eq!(shown("/proc/cpuinfo", "processor : 0\nfamily : 6\n\nprocessor : 1\n"), "processor : 0\nfamily : 6\n");
+        let shown =
+            |path: &str, content: &str| String::from_utf8(anonymous(Path::new(path), content.as_bytes())).unwrap();
+        assert_eq!(
+            shown("/proc/cmdline", "root=UUID=12-34 pci=noaer,config_acs=10 luks.key=secret\n"),
+            "pci=noaer,config_acs=10\n"
+        );
+        assert_eq!(
+            shown("/proc/cpuinfo", "processor : 0\nfamily : 6\n\nprocessor : 1\n"),
+            "processor : 0\nfamily : 6\n"
+        );
         assert_eq!(
             shown("/boot/config-7.3.4", "CONFIG_X=y\nCONFIG_PCI=y\n# CONFIG_PCI_P2PDMA is not set\n"),
             "CONFIG_PCI=y\n# CONFIG_PCI_P2PDMA is not set\n"
