@@ -3,7 +3,7 @@
 
 use crate::{
     error::{Error, Result, errno_of},
-    gpu::{Capabilities, Support},
+    capabilities::{Capabilities, Support},
     interconnect::Verdict,
     location::{GpuId, Location, Region},
     machine::Machine,

@@ -4,9 +4,9 @@
 use super::Job;
 use crate::{
     error::{Result, errno_of},
-    gpu::MemoryRegion,
     location::Location,
     obstacle::Obstacle,
+    query::MemoryRegion,
     range::{BLOCK, Range},
     residency::{Confidence, Place},
 };
@@ -114,9 +114,7 @@ impl Job<'_> {
 
     /// The target region as it is now; `None` if it is no VRAM, or gone.
     fn usage(&self) -> Option<MemoryRegion> {
-        let region = self.target()?;
-        let gpu = self.machine.owner(region).ok()?;
-        gpu.usage().ok()?.into_iter().find(|found| found.instance == region.instance)
+        self.machine.memory_now(self.target()?).ok()
     }
 }
 

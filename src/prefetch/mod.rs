@@ -186,11 +186,8 @@ impl<'fd> Job<'fd> {
     /// A call larger than the VRAM evicts its own first pages and never succeeds (EAGAIN for ever), so a call brings a
     /// quarter of the VRAM at most.
     fn bounded(&self, chunk: u64) -> u64 {
-        let total = self.target().and_then(|region| {
-            let gpu = self.machine.owner(region).ok()?;
-            gpu.regions().iter().find(|found| found.instance == region.instance).map(|found| found.total)
-        });
-        let limit = total.map_or(u64::MAX, |total| (total / 4).max(BLOCK));
+        let target = self.target().and_then(|region| self.machine.memory(region).ok());
+        let limit = target.map_or(u64::MAX, |memory| (memory.total / 4).max(BLOCK));
         if chunk <= limit { chunk } else { 1 << limit.ilog2() }
     }
 
@@ -230,13 +227,11 @@ impl<'fd> Job<'fd> {
         self.pages.find_regions(self.pages.residency(range)?)
     }
 
+    /// Why a page that no call had trouble with is not there.
     fn unforeseen(&self, place: Place) -> Obstacle {
-        match (self.target().and_then(|region| self.machine.owner(region).ok().map(|gpu| (gpu, region))), place) {
-            (Some((gpu, region)), Place::System | Place::Swapped) => {
-                let total =
-                    gpu.regions().iter().find(|found| found.instance == region.instance).map_or(0, |found| found.total);
-                Obstacle::Evicted { total }
-            }
+        let target = self.target().and_then(|region| self.machine.memory(region).ok());
+        match (target, place) {
+            (Some(memory), Place::System | Place::Swapped) => Obstacle::Evicted { total: memory.total },
             (_, Place::Guard) => Obstacle::GuardPage,
             (_, Place::Absent) => Obstacle::NeverTouched,
             _ => Obstacle::Pinned,
