@@ -202,3 +202,206 @@ fn uevent(function: &Function) -> String {
         ids.vendor, ids.device, ids.vendor, ids.device
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        files::Files,
+        sim::{
+            parse,
+            parser::{read, tests::machines},
+        },
+    };
+    use proptest::prelude::*;
+    use std::path::{Path, PathBuf};
+
+    fn files(text: &str) -> Files {
+        parse(text).unwrap().files
+    }
+
+    /// Everything below `path`, links not followed.
+    fn walk(files: &Files, path: &Path, visit: &mut impl FnMut(&Path)) {
+        visit(path);
+        if files.resolve(path).is_ok_and(|real| real == path) {
+            for name in files.list(path).unwrap_or_default() {
+                walk(files, &path.join(name), visit);
+            }
+        }
+    }
+
+    #[test]
+    fn a_card_is_two_bridges_below_its_slot() {
+        let files = files("cpu=client bmg");
+        let real = files.resolve("/sys/bus/pci/devices/0000:03:00.0").unwrap();
+        let expected = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/0000:02:01.0/0000:03:00.0";
+        assert_eq!(real, Path::new(expected));
+        for (name, value) in [
+            ("vendor", "0x8086\n"),
+            ("device", "0xe20b\n"),
+            ("class", "0x030000\n"),
+            ("revision", "0x00\n"),
+            ("numa_node", "-1\n"),
+            ("current_link_speed", "2.5 GT/s PCIe\n"),
+            ("current_link_width", "1\n"),
+            ("../../current_link_speed", "16.0 GT/s PCIe\n"),
+            ("../../current_link_width", "8\n"),
+            ("../../../max_link_width", "16\n"),
+            ("../../../class", "0x060400\n"),
+            ("../../../../0000:00:00.0/device", "0xa700\n"),
+            ("drm/renderD128/dev", "226:128\n"),
+            ("local_cpulist", "0-7\n"),
+        ] {
+            assert_eq!(String::from_utf8(files.read(real.join(name)).unwrap()).unwrap(), value, "{name}");
+        }
+        assert_eq!(files.resolve(real.join("driver")).unwrap(), Path::new("/sys/bus/pci/drivers/xe"));
+        assert_eq!(files.resolve("/sys/bus/pci/drivers/xe/0000:03:00.0").unwrap(), real);
+        for node in ["/sys/class/drm/renderD128", "/sys/dev/char/226:0", "/sys/dev/char/226:128"] {
+            assert_eq!(files.resolve(format!("{node}/device")).unwrap(), real, "{node}");
+        }
+        assert!(!files.exists(real.join("iommu_group")));
+        assert_eq!(files.list("/sys/class/iommu").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_link_is_what_both_ends_can_do() {
+        let files = files("port(gen=3 x4 bmg) switch(gen=4 x8 b50)");
+        let link = |address: &str| {
+            let read = |name| files.text(format!("/sys/bus/pci/devices/{address}/{name}")).unwrap();
+            (read("current_link_speed"), read("current_link_width"))
+        };
+        assert_eq!(link("0000:01:00.0"), ("8.0 GT/s PCIe".to_owned(), "4".to_owned()));
+        assert_eq!(link("0000:00:01.0"), link("0000:01:00.0"));
+        assert_eq!(link("0000:04:00.0"), ("16.0 GT/s PCIe".to_owned(), "8".to_owned()));
+        assert_eq!(link("0000:06:00.0"), ("32.0 GT/s PCIe".to_owned(), "8".to_owned()));
+    }
+
+    #[test]
+    fn the_bar_is_the_third_line() {
+        let files = files("bmg bar=256M");
+        let text = files.text("/sys/bus/pci/devices/0000:03:00.0/resource").unwrap();
+        let line = text.lines().nth(2).unwrap();
+        let numbers: Vec<u64> =
+            line.split(' ').map(|word| u64::from_str_radix(word.strip_prefix("0x").unwrap(), 16).unwrap()).collect();
+        assert_eq!(numbers[1] - numbers[0] + 1, 256 << 20);
+        assert_eq!(text.lines().count(), 13);
+        assert_eq!(files.text("/sys/bus/pci/devices/0000:02:01.0/resource").unwrap().lines().count(), 17);
+    }
+
+    #[test]
+    fn only_root_sees_access_control() {
+        let seen = |text: &str| files(text).read("/sys/bus/pci/devices/0000:00:01.0/config").unwrap();
+        assert_eq!(seen("port(acs bmg)").len(), 64);
+        let all = seen("root port(acs bmg)");
+        assert_eq!(all.len(), 4096);
+        assert_eq!(all[0x100..0x108], [0x0d, 0, 1, 0, 0x5f, 0, 0x1d, 0]);
+        assert_eq!(seen("root iommu port(bmg)")[0x106], 0x1d);
+        assert_eq!(seen("root port(bmg)")[0x106], 0);
+        assert_eq!(seen("root port(noacs bmg)")[0x100..0x108], [0; 8]);
+        // Express capability: version 2, root port.
+        assert_eq!(all[0x40..0x44], [0x10, 0, 0x42, 0]);
+    }
+
+    #[test]
+    fn iommu_groups_end_where_isolation_does() {
+        let groups = |text: &str, addresses: &[&str]| -> Vec<String> {
+            let files = files(text);
+            let group = |address| files.resolve(format!("/sys/bus/pci/devices/{address}/iommu_group")).unwrap();
+            addresses.iter().map(|address| group(address).file_name().unwrap().to_string_lossy().into_owned()).collect()
+        };
+        let (gpus, ports) = (["0000:05:00.0", "0000:08:00.0"], ["0000:02:00.0", "0000:02:01.0"]);
+        let isolating = groups("cpu=client iommu switch(2x bmg)", &[gpus, ports].concat());
+        assert!(isolating.iter().all(|group| isolating.iter().filter(|other| *other == group).count() == 1));
+        // Whatever is behind a port that does not isolate is in the port's group …
+        let text = "cpu=client iommu switch(noacs 2x bmg)";
+        assert_eq!(groups(text, &gpus), groups(text, &ports));
+        // … and if that is the root port, everything is.
+        let shared =
+            groups("cpu=client iommu port(noacs switch(2x bmg))", &[gpus, ports, ["0000:00:01.0"; 2]].concat());
+        assert!(shared.iter().all(|group| *group == shared[0]));
+    }
+
+    #[test]
+    fn host_bridges_share_a_domain_while_its_buses_last() {
+        let files = files("cpu=xeon 2x host(2x bmg) 2x host(4x switch(16x bmg))");
+        let devices = files.list("/sys/devices").unwrap();
+        let hosts: Vec<_> = devices.iter().filter(|name| name.starts_with("pci")).map(String::as_str).collect();
+        assert_eq!(hosts, ["pci0000:00", "pci0000:07", "pci0000:0e", "pci0001:00"]);
+        assert_eq!(files.text("/sys/devices/pci0000:07/0000:07:00.0/numa_node").unwrap(), "1");
+        assert_eq!(files.text("/sys/devices/system/node/online").unwrap(), "0-3");
+        assert_eq!(files.text("/sys/devices/system/node/node2/cpulist").unwrap(), "16-23");
+        let nodes = files.list("/sys/class/drm").unwrap();
+        // 65th: both of its nodes from the common pool.
+        assert!(nodes.contains(&"renderD192".to_owned()) && nodes.contains(&"card193".to_owned()));
+    }
+
+    #[test]
+    fn virtual_functions_are_linked_with_their_physical_one() {
+        let spec = parse("bmg vram=12G vfs=2").unwrap();
+        let addresses: Vec<_> = spec.devices.iter().map(|device| device.address.to_string()).collect();
+        assert_eq!(addresses, ["0000:03:00.0", "0000:03:00.1", "0000:03:00.2"]);
+        assert!(spec.devices.iter().all(|device| device.tiles[0].total == 4 << 30));
+        let resolve = |path: &str| spec.files.resolve(format!("/sys/bus/pci/devices/{path}")).unwrap();
+        assert_eq!(resolve("0000:03:00.2/physfn"), resolve("0000:03:00.0"));
+        assert_eq!(resolve("0000:03:00.0/virtfn1"), resolve("0000:03:00.2"));
+        let config = spec.files.read("/sys/bus/pci/devices/0000:03:00.1/config").unwrap();
+        assert_eq!(config[..4], [0xff; 4]);
+    }
+
+    #[test]
+    fn the_cpu_and_the_memory_are_told_of() {
+        let files = files("cpu=hygon ram=1G host=1022:1480 none");
+        let cpuinfo = files.text("/proc/cpuinfo").unwrap();
+        assert!(cpuinfo.starts_with("processor\t: 0\nvendor_id\t: HygonGenuine\ncpu family\t: 24\n"));
+        assert_eq!(files.text("/proc/meminfo").unwrap().lines().next(), Some("MemTotal:        1048576 kB"));
+        let devices = files.text("/proc/bus/pci/devices").unwrap();
+        assert!(devices.starts_with("0000\t10221480\t0\t"));
+        assert_eq!(files.list("/sys/bus/pci/drivers/xe").unwrap(), [""; 0]);
+        let meminfo = files.text("/sys/devices/system/node/node0/meminfo").unwrap();
+        assert_eq!(meminfo.lines().next(), Some("Node 0 MemTotal:        1048576 kB"));
+    }
+
+    #[test]
+    fn a_thousand_gpus_are_no_trouble() {
+        let spec = parse("cpu=xeon root iommu 16x host(4x switch(16x bmg))").unwrap();
+        assert_eq!(spec.devices.len(), 1024);
+        assert!(spec.distances.iter().flatten().all(Option::is_some));
+        let minors: std::collections::BTreeSet<_> = spec.devices.iter().map(|device| device.render_minor).collect();
+        assert_eq!(minors.len(), 1024);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn every_link_leads_somewhere_and_every_line_ends(machine in machines()) {
+            prop_assume!(read(&machine.to_string()).is_ok());
+            let files = files(&machine.to_string());
+            let mut broken: Vec<PathBuf> = Vec::new();
+            walk(&files, Path::new("/"), &mut |path| {
+                let text = files.read(path).is_ok_and(|bytes| !bytes.is_empty() && !bytes.ends_with(b"\n"));
+                if !files.exists(path) || text && !path.ends_with("config") {
+                    broken.push(path.to_owned());
+                }
+            });
+            prop_assert!(broken.is_empty(), "{broken:?}");
+        }
+
+        #[test]
+        fn a_bridge_numbers_all_buses_behind_it(machine in machines()) {
+            prop_assume!(read(&machine.to_string()).is_ok());
+            let topology = Topology::new(&machine);
+            for function in &topology.functions {
+                let Some(parent) = function.parent.map(|parent| &topology.functions[parent]) else { continue };
+                let (secondary, subordinate) = parent.buses.unwrap();
+                prop_assert_eq!(function.address.bus, secondary);
+                if let Some((_, last)) = function.buses {
+                    prop_assert!(last <= subordinate);
+                }
+            }
+            let addresses: std::collections::BTreeSet<_> =
+                topology.functions.iter().map(|function| function.address).collect();
+            prop_assert_eq!(addresses.len(), topology.functions.len());
+        }
+    }
+}
