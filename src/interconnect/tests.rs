@@ -2,7 +2,7 @@
 //! The rule on described machines, against what their description says directly.
 
 use super::*;
-use crate::sim::{parse, spec::Spec};
+use crate::sim::{Spec, parse};
 use proptest::prelude::*;
 
 fn paths(spec: &Spec) -> Vec<BusPath> {

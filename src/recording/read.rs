@@ -10,7 +10,7 @@ use crate::{
     interconnect::Interconnect,
     pcie::BusPath,
     query::{Description, MemoryRegion},
-    sim::spec::{DeviceSpec, FeatureSpec, Spec, TileSpec},
+    sim::{DeviceSpec, FeatureSpec, Spec, TileSpec},
     uapi::*,
 };
 use std::{

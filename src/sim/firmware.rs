@@ -167,7 +167,7 @@ impl<'a> Builder<'a> {
         let port = self.add(Function { class: BRIDGE, revision: 1, link, ..upstream });
         self.behind(bus, port, |builder, below| {
             let downstream = builder.function(below, 1, Kind::Downstream, downstream);
-            let acs = builder.control(Acs::AsBooted);
+            let acs = builder.control(if gpu.acs == Acs::Absent { Acs::Absent } else { Acs::AsBooted });
             let link = Some(LinkState { most: CARD_LINK, now: CARD_LINK });
             let port = builder.add(Function { class: BRIDGE, acs, link, ..downstream });
             builder.behind(below, port, |builder, below| builder.gpu(below, 0, gpu));
@@ -181,7 +181,7 @@ impl<'a> Builder<'a> {
         let index = self.add(Function {
             class: gpu.model.class,
             revision: gpu.model.revision,
-            acs: gpu.redirects.then_some(ACS_OF_DEVICE),
+            acs: (gpu.acs == Acs::Redirect).then_some(ACS_OF_DEVICE),
             link: (!integrated).then_some(LinkState { most: CARD_LINK, now: CARD_LINK }),
             node: gpu.node.or(bus.node),
             ..self.function(bus, place, kind, ids)

@@ -8,7 +8,7 @@
 //! slot     = [count] ( gpu | switch | "port(" { "acs" | "noacs" | link } ( gpu | switch ) ")" )
 //! switch   = "switch(" { "acs" | "noacs" | "acs=up" | link } { slot } ")"
 //! gpu      = model { "vram=" size | "bar=" size | "tiles=" number | "vfs=" number | "node=" number
-//!                  | "without=" feature { "," feature } | "acs" | link }
+//!                  | "without=" feature { "," feature } | "acs" | "noacs" | link }
 //! link     = "gen=" 1…6 | "x" ( 1 | 2 | 4 | 8 | 16 )
 //! count    = number "x"
 //! size     = number [ "K" | "M" | "G" | "T" ]
@@ -120,8 +120,8 @@ pub(crate) struct GpuText {
     pub(crate) vfs: Option<u8>,
     pub(crate) node: Option<u32>,
     pub(crate) without: Without,
-    /// The GPU's own function redirects.
-    pub(crate) redirects: bool,
+    /// `Redirect` is the GPU's own function, `Absent` the bridge on its card.
+    pub(crate) acs: Acs,
     pub(crate) link: Link,
 }
 
@@ -169,7 +169,7 @@ impl GpuText {
             vfs: None,
             node: None,
             without: Without::default(),
-            redirects: false,
+            acs: Acs::AsBooted,
             link: Link::default(),
         }
     }
@@ -286,7 +286,7 @@ impl fmt::Display for GpuText {
         words.extend(self.vfs.map(|vfs| format!("vfs={vfs}")));
         words.extend(self.node.map(|node| format!("node={node}")));
         words.extend(self.without.word());
-        words.extend(self.redirects.then(|| "acs".to_owned()));
+        words.extend(self.acs.word());
         words.extend(self.link.words());
         out.write_str(&words.join(" "))
     }

@@ -233,8 +233,7 @@ impl<'a> Parser<'a> {
                 ("vfs", Some(value)) => value.once(&mut gpu.vfs, value.number(1, MAX_VFS)? as u8)?,
                 ("node", Some(value)) => value.once(&mut gpu.node, value.number(0, MAX_NODE)?)?,
                 ("without", Some(value)) => without(value, &mut gpu.without)?,
-                ("acs", None) => token.flag(&mut gpu.redirects)?,
-                _ if link(token, &mut gpu.link)? => {}
+                _ if acs(token, &mut gpu.acs)? || link(token, &mut gpu.link)? => {}
                 _ => break,
             }
             self.at += 1;
@@ -340,9 +339,10 @@ fn limit_buses(first: Token<'_>, slots: &[Counted<Slot>]) -> Result<()> {
 fn check_gpu(gpu: &GpuText, token: Token<'_>, bar_at: Token<'_>) -> Result<()> {
     let said = gpu.vram.is_some() || gpu.bar.is_some() || gpu.tiles.is_some() || gpu.vfs.is_some();
     if gpu.model.is_integrated() {
-        let plugged = gpu.link != Link::default();
+        let plugged = gpu.link != Link::default() || gpu.acs == Acs::Absent;
         return if said || plugged {
-            Err(token.error(format!("{} is integrated: it has no VRAM, virtual functions or PCIe link", token.text)))
+            Err(token
+                .error(format!("{} is integrated: it has no VRAM, virtual functions, card or PCIe link", token.text)))
         } else {
             Ok(())
         };
@@ -561,11 +561,11 @@ pub(super) mod tests {
         let models: Vec<&GpuModel> = GPUS.iter().filter(|model| !model.is_integrated()).collect();
         let sizes = (prop::option::of(500u64..5000), prop::option::of(prop::sample::select(vec![1u64 << 35, 1 << 41])));
         let numbers = (prop::option::of(1u8..=2), prop::option::of(1u8..=5), prop::option::of(0u32..64));
-        (prop::sample::select(models), sizes, numbers, withouts(), any::<bool>(), links()).prop_map(
-            |(model, (blocks, bar), (tiles, vfs, node), without, redirects, link)| {
+        (prop::sample::select(models), sizes, numbers, withouts(), acs(), links()).prop_map(
+            |(model, (blocks, bar), (tiles, vfs, node), without, acs, link)| {
                 let vram = blocks.map(|blocks| blocks * BLOCK);
                 let bar = bar.filter(|bar| vram.is_some() || *bar > 1 << 40);
-                GpuText { vram, bar, tiles, vfs, node, without, redirects, link, ..GpuText::new(model) }
+                GpuText { vram, bar, tiles, vfs, node, without, acs, link, ..GpuText::new(model) }
             },
         )
     }

@@ -164,7 +164,8 @@ fn listed(host: Ids, same: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::parser::read;
+    use crate::sim::parser::{read, tests::machines};
+    use proptest::prelude::*;
 
     fn distances(text: &str) -> Vec<Vec<Option<u32>>> {
         Topology::new(&read(text).unwrap()).distances()
@@ -253,6 +254,72 @@ mod tests {
         for (from, row) in distances.iter().enumerate() {
             for (to, distance) in row.iter().enumerate() {
                 assert_eq!(*distance, distances[to][from]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_documentation_are_true() {
+        let page = include_str!("../../docs/machine-strings.md");
+        let mut examples = 0;
+        for example in page.split("```machine\n").skip(1) {
+            let mut lines = example.lines();
+            let (text, expected) = (lines.next().unwrap(), lines.next().unwrap().strip_prefix("groups ").unwrap());
+            let found = groups(text);
+            let names: Vec<String> =
+                found.iter().map(|group| group.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")).collect();
+            match expected {
+                "all" => assert_eq!(found.len(), 1, "{text}"),
+                _ => assert_eq!(names.join(" | "), expected, "{text}"),
+            }
+            examples += 1;
+        }
+        assert!(examples >= 10);
+    }
+
+    /// The kernel's rule once more, by walking lists of bridges.
+    fn walked(topology: &Topology, from: usize, to: usize) -> Option<u32> {
+        let chain = |function: usize| -> Vec<usize> {
+            std::iter::successors(Some(function), |function| topology.functions[*function].parent).collect()
+        };
+        let (here, there) = (chain(from), chain(to));
+        let hosts = || {
+            let [here, there] = [from, to].map(|function| topology.functions[function].host);
+            topology.hosts_pass(here, there)
+        };
+        let Some(up) = here.iter().position(|function| there.contains(function)) else {
+            return hosts().then_some((here.len() + there.len()) as u32);
+        };
+        let down = there.iter().position(|function| *function == here[up]).unwrap();
+        let way = here[..=up].iter().chain(&there[..down]);
+        let free = way.into_iter().all(|function| !topology.functions[*function].redirects());
+        (free || hosts()).then_some((up + down) as u32)
+    }
+
+    proptest! {
+        #[test]
+        fn counting_agrees_with_walking(machine in machines()) {
+            prop_assume!(read(&machine.to_string()).is_ok());
+            let topology = Topology::new(&machine);
+            let distances = topology.distances();
+            for (one, row) in topology.gpus.iter().zip(&distances) {
+                for (other, distance) in topology.gpus.iter().zip(row) {
+                    if one.function != other.function {
+                        prop_assert_eq!(*distance, walked(&topology, one.function, other.function));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_peer_of_a_peer_is_a_peer(machine in machines()) {
+            prop_assume!(read(&machine.to_string()).is_ok());
+            let distances = Topology::new(&machine).distances();
+            for row in &distances {
+                let peers: Vec<usize> = (0..row.len()).filter(|peer| row[*peer].is_some()).collect();
+                for one in &peers {
+                    prop_assert!(peers.iter().all(|other| distances[*one][*other].is_some()));
+                }
             }
         }
     }
