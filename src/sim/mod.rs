@@ -6,6 +6,7 @@ mod firmware;
 mod grammar;
 mod iommu;
 mod models;
+mod options;
 mod parser;
 mod procfs;
 mod spec;
