@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
@@ -278,6 +279,8 @@ impl Source {
         match found {
             Ok(target) => Ok(Some(target)),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
+            // As in a tree: what a recording does not hold may still be where a link leads.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) && !matches!(self, Source::Host) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -297,7 +300,8 @@ fn below(root: &Path, path: &Path) -> PathBuf {
 
 /// Regular files only: a pipe or a device in a recorded tree would block or never end.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let file = fs::File::open(path)?;
+    // Without waiting for anybody to write to a pipe.
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(errno(if path.is_dir() { libc::EISDIR } else { libc::EINVAL }));
     }
