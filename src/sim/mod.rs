@@ -7,18 +7,6 @@
 //! driver. Comments name the kernel functions whose behaviour they follow, all of Linux 7.3.
 
 mod bind;
-mod config;
-mod firmware;
-mod grammar;
-mod iommu;
-mod models;
-mod options;
-mod parser;
-mod procfs;
-mod topology;
-mod tree;
-mod windows;
-mod words;
 mod controls;
 mod counters;
 mod driver;
@@ -36,7 +24,7 @@ mod process;
 mod query;
 mod scan;
 mod span;
-pub(crate) mod spec;
+mod spec;
 mod state;
 mod vm;
 mod vram;
