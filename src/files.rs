@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
@@ -106,6 +107,11 @@ impl Files {
 
     pub(crate) fn tree(tree: Tree) -> Files {
         Files { source: Arc::new(Source::Tree(tree)), log: None }
+    }
+
+    /// Whether these are this host's own.
+    pub(crate) fn is_host(&self) -> bool {
+        matches!(&*self.source, Source::Host)
     }
 
     /// The same files, with everything that is read from now on noted in the log.
@@ -227,6 +233,8 @@ impl Files {
         match found {
             Ok(target) => Ok(Some(target)),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
+            // As in a tree: what a recording does not hold may still be where a link leads.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) && !self.is_host() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -252,7 +260,8 @@ fn below(root: &Path, path: &Path) -> PathBuf {
 
 /// Regular files only: a pipe or a device in a recorded tree would block or never end.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let file = fs::File::open(path)?;
+    // Without waiting for anybody to write to a pipe.
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(errno(if path.is_dir() { libc::EISDIR } else { libc::EINVAL }));
     }
