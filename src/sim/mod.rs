@@ -7,6 +7,18 @@
 //! driver. Comments name the kernel functions whose behaviour they follow, all of Linux 7.3.
 
 mod bind;
+mod config;
+mod firmware;
+mod grammar;
+mod iommu;
+mod models;
+mod options;
+mod parser;
+mod procfs;
+mod topology;
+mod tree;
+mod windows;
+mod words;
 mod controls;
 mod counters;
 mod driver;
@@ -24,7 +36,7 @@ mod process;
 mod query;
 mod scan;
 mod span;
-mod spec;
+pub(crate) mod spec;
 mod state;
 mod vm;
 mod vram;
