@@ -139,6 +139,11 @@ impl Files {
         Files { source: Arc::new(Source::Tree(tree)), log: None }
     }
 
+    /// Whether these are this host's own.
+    pub(crate) fn is_host(&self) -> bool {
+        matches!(&*self.source, Source::Host)
+    }
+
     /// The same files with those of `upper` over them.
     pub(crate) fn overlaid(&self, upper: Tree) -> Files {
         Files { source: Arc::new(Source::Overlaid { upper, lower: self.clone() }), log: None }

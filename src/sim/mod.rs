@@ -7,27 +7,39 @@
 //! driver. Comments name the kernel functions whose behaviour they follow, all of Linux 7.3.
 
 mod bind;
+mod config;
 mod controls;
 mod counters;
 mod driver;
 mod fault;
+mod firmware;
+mod grammar;
 mod groups;
 mod inject;
+mod iommu;
 mod live_files;
 mod madvise;
 mod migrate;
+mod models;
 mod open_files;
+mod options;
 mod pages;
+mod parser;
 mod policies;
 mod prefetch;
 mod process;
+mod procfs;
 mod query;
 mod scan;
 mod span;
-mod spec;
+pub(crate) mod spec;
 mod state;
+mod topology;
+mod tree;
 mod vm;
 mod vram;
+mod windows;
+mod words;
 
 #[cfg(test)]
 mod tests;
