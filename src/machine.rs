@@ -13,11 +13,11 @@ use crate::{
     location::{GpuId, Region},
     query::MemoryRegion,
     range::PAGE,
-    recording,
+    recording::{self, Subject},
     sim::{self, Sim, Spec},
     uapi,
 };
-use std::{collections::BTreeMap, os::fd::BorrowedFd, path::Path, sync::Arc};
+use std::{os::fd::BorrowedFd, path::Path, sync::Arc};
 
 /// All GPUs of a host: found once, then unchanging. A clone is the same machine.
 #[derive(Clone, Debug)]
@@ -163,7 +163,14 @@ impl Machine {
     ///
     /// Links between more than 64 GPUs may lack files. [`Error::Invalid`] if there is something in the directory.
     pub fn record(&self, directory: impl AsRef<Path>) -> Result<()> {
-        recording::write(self, directory.as_ref())
+        let subject = Subject {
+            files: &self.0.files,
+            driver: &self.0.driver,
+            descriptors: &self.0.descriptors,
+            gpus: &self.0.gpus,
+            links: self.0.interconnect.words(),
+        };
+        recording::write(&subject, directory.as_ref())
     }
 
     /// The GPU whose device file `fd` is an open of: its render node or its card node.
@@ -186,11 +193,6 @@ impl Machine {
     /// A vm of `from` was refused (`connected` false) or granted `to`'s memory: the kernel's own word on the link.
     pub(crate) fn learn_link(&self, from: GpuId, to: GpuId, connected: bool) {
         self.0.interconnect.learn(from, to, connected);
-    }
-
-    /// The pairs on which the kernel has given its word.
-    pub(crate) fn known_links(&self) -> BTreeMap<(GpuId, GpuId), bool> {
-        self.0.interconnect.words()
     }
 
     /// The kernel answered ENODEV, which may have meant this GPU: if so, its files go at once.

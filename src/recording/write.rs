@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing a machine down.
 
-use super::{CONNECTED, NOT_CONNECTED, README};
+use super::{CONNECTED, NOT_CONNECTED, README, Subject};
 use crate::{
     discovery,
     error::{Error, Result},
     files::Log,
     gpu::Gpu,
     interconnect::{Interconnect, anonymize},
-    machine::Machine,
+    location::GpuId,
     query::{self, QUERIES},
 };
 use std::{
@@ -21,20 +21,20 @@ use std::{
 /// Links are looked at between so many GPUs; files that only a link to a later one needs are not in the recording.
 const MAX_LINKED: usize = 64;
 
-/// Writes `machine` into `directory`, which is made; one that has something in it is refused.
-pub(crate) fn write(machine: &Machine, directory: &Path) -> Result<()> {
+/// Writes `subject` into `directory`, which is made; one that has something in it is refused.
+pub(crate) fn write(subject: &Subject<'_>, directory: &Path) -> Result<()> {
     make_empty(directory)?;
-    let (files, log) = machine.files().logged();
-    let (gpus, _) = discovery::discover(machine.driver(), &files, machine.descriptors())?;
+    let (files, log) = subject.files.logged();
+    let (gpus, _) = discovery::discover(subject.driver, &files, subject.descriptors)?;
     look_at_everything(&gpus, &Interconnect::new(files.clone()));
     // Read by whoever places pages on host nodes.
     let _ = files.text("/sys/devices/system/node/online");
     write_files(directory, &log.lock())?;
     for gpu in &gpus {
         write_replies(directory, gpu)?;
-        write_capabilities(directory, machine, gpu)?;
+        write_capabilities(directory, subject, gpu)?;
     }
-    write_links(directory, machine)?;
+    write_links(directory, subject)?;
     let readme =
         format!("{README}\nSerial numbers and the kernel's command line are not in it, except for pci= there.\n");
     put(&directory.join("README"), readme.as_bytes())
@@ -137,9 +137,9 @@ fn write_replies(directory: &Path, gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-fn write_capabilities(directory: &Path, machine: &Machine, gpu: &Gpu) -> Result<()> {
+fn write_capabilities(directory: &Path, subject: &Subject<'_>, gpu: &Gpu) -> Result<()> {
     // The machine's own handle knows what its vms have found out meanwhile.
-    let known = machine.gpus().iter().find(|known| known.address() == gpu.address() && !known.is_lost()).unwrap_or(gpu);
+    let known = subject.gpus.iter().find(|known| known.address() == gpu.address() && !known.is_lost()).unwrap_or(gpu);
     let mut text = String::new();
     for (name, support) in known.capabilities()?.list() {
         let _ = writeln!(text, "{name} {support}");
@@ -151,11 +151,12 @@ fn place_of(directory: &Path, gpu: &Gpu) -> PathBuf {
     directory.join("query").join(gpu.address().to_string())
 }
 
-fn write_links(directory: &Path, machine: &Machine) -> Result<()> {
+fn write_links(directory: &Path, subject: &Subject<'_>) -> Result<()> {
     let mut text = String::new();
-    for ((from, to), connected) in machine.known_links() {
-        let (from, to) = (machine.gpu(from)?.address(), machine.gpu(to)?.address());
-        let _ = writeln!(text, "{from} {to} {}", if connected { CONNECTED } else { NOT_CONNECTED });
+    let address = |id: GpuId| subject.gpus[id.0 as usize].address();
+    for ((from, to), connected) in &subject.links {
+        let (from, to) = (address(*from), address(*to));
+        let _ = writeln!(text, "{from} {to} {}", if *connected { CONNECTED } else { NOT_CONNECTED });
     }
     put(&directory.join("links"), text.as_bytes())
 }
