@@ -152,7 +152,9 @@ impl State {
     pub(super) fn sweep(&mut self) {
         for file in self.open.sweep() {
             let vms: Vec<VmKey> = self.vms.range((file, 0)..=(file, u32::MAX)).map(|(key, _)| *key).collect();
-            vms.into_iter().for_each(|key| drop(self.close_vm(key)));
+            for key in vms {
+                self.close_vm(key);
+            }
         }
     }
 
