@@ -199,7 +199,7 @@ impl Gpu {
     pub fn capabilities(&self) -> Result<&Capabilities> {
         let probed = self.probed.get_or_try_init(|| {
             let answer = Capabilities::probe(&*self.driver, self.device()?, self.config_flags());
-            self.answer("probing", answer)
+            self.answer("capability probe", answer)
         })?;
         let Some(known) = self.autoreset.get() else { return Ok(probed) };
         let autoreset = if *known { Support::Enforced } else { Support::Unsupported };
@@ -222,7 +222,7 @@ impl Gpu {
     }
 
     /// Whether it is known to have gone.
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 
