@@ -16,7 +16,7 @@ use crate::{
     sim::{self, Sim, Spec},
     uapi,
 };
-use std::{collections::BTreeMap, os::fd::BorrowedFd, path::Path, sync::Arc};
+use std::{os::fd::BorrowedFd, path::Path, sync::Arc};
 
 /// All GPUs of a host: found once, then unchanging. A clone is the same machine.
 #[derive(Clone, Debug)]
@@ -335,6 +335,8 @@ mod tests {
         sim(&machine).inject(Fault { call: Call::Madvise, skip: 0, times: 1, errno: libc::ENOMEM });
         assert_eq!(gpu.capabilities().unwrap_err().errno(), libc::ENOMEM);
         gpu.capabilities().unwrap();
+        let calls = sim(&machine).counters().calls;
+        assert_eq!((calls[&Call::VmCreate], calls[&Call::VmDestroy]), (2, 2));
         sim(&machine).reset_counters();
         gpu.capabilities().unwrap();
         let counters = sim(&machine).counters();
@@ -401,6 +403,45 @@ mod tests {
         assert_eq!(gpu.capabilities().unwrap_err().errno(), libc::ENODEV);
         assert_eq!(machine.probe_link(GpuId(0), GpuId(1)).unwrap_err().errno(), libc::ENODEV);
         assert!(machine.gpus()[1].usage().is_ok());
+    }
+
+    #[test]
+    fn a_wedged_gpu_is_lost_too() {
+        let machine = machine("bmg");
+        sim(&machine).wedge(GpuId(0)).unwrap();
+        assert!(matches!(machine.gpus()[0].usage(), Err(Error::Lost(_))));
+    }
+
+    #[test]
+    fn a_probe_finds_out_which_of_the_two_is_gone() {
+        let machine = machine("cpu=zen 2x bmg");
+        sim(&machine).unplug(GpuId(1)).unwrap();
+        assert_eq!(machine.probe_link(GpuId(0), GpuId(1)).unwrap_err().errno(), libc::ENODEV);
+        assert!(machine.gpus()[1].is_lost() && !machine.gpus()[0].is_lost());
+    }
+
+    #[test]
+    fn a_gpu_that_comes_back_is_found_by_a_new_machine() {
+        let old = machine("cpu=zen 2x bmg");
+        sim(&old).unplug(GpuId(1)).unwrap();
+        assert!(old.gpus()[1].usage().is_err());
+        sim(&old).replug(GpuId(1)).unwrap();
+        assert!(old.gpus()[1].usage().is_err(), "what was open stays dead");
+        let new = Machine::open_with(sim(&old).clone(), old.files().clone()).unwrap();
+        assert_eq!(new.gpus()[1].address(), old.gpus()[1].address());
+        assert_eq!(new.probe_link(GpuId(0), GpuId(1)).unwrap().verdict, Verdict::Connected);
+    }
+
+    #[test]
+    fn groups_that_the_kernel_made_before_something_changed_are_told_of() {
+        let machine = machine("cpu=zen 2x bmg");
+        let [from, to] = [GpuId(0), GpuId(1)];
+        for (from, to) in [(from, to), (to, from)] {
+            sim(&machine).set_distance(from, to, None).unwrap();
+        }
+        let link = machine.probe_link(from, to).unwrap();
+        assert_eq!((link.verdict, link.reason.clone()), (Verdict::NotConnected, Reason::KernelDisagrees));
+        assert!(link.to_string().contains("stale kernel groups possible"), "{link}");
     }
 
     #[test]
