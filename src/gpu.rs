@@ -206,6 +206,19 @@ impl Gpu {
         Ok(self.complete.get_or_init(|| Capabilities { autoreset, ..*probed }))
     }
 
+    /// Whether its driver can mirror the process at all.
+    pub(crate) fn can_mirror(&self) -> bool {
+        self.has(DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR)
+    }
+
+    /// The PAT index of memory that is cached and written back, coherent with the CPU: index 2 from Xe2 on, 3 before
+    /// (`xe2_pat_table` and `xehpc_pat_table` in `xe_pat.c`).
+    pub(crate) fn write_back_pat(&self) -> u16 {
+        const XE2: u16 = 20;
+        let main = self.gts().iter().find(|gt| !gt.media);
+        if main.is_none_or(|gt| gt.ip_version.0 >= XE2) { 2 } else { 3 }
+    }
+
     /// A vm in fault mode has answered whether it takes mirrors that reset advice.
     pub(crate) fn note_autoreset(&self, known: bool) {
         // Whoever was first has asked the same driver.

@@ -11,6 +11,7 @@ use crate::{
     gpu::Gpu,
     interconnect::{Group, Interconnect, Link},
     location::{GpuId, Region},
+    query::MemoryRegion,
     range::PAGE,
     recording,
     sim::{self, Sim, Spec},
@@ -111,9 +112,20 @@ impl Machine {
 
     /// The GPU of a region, if there is such a region.
     pub fn owner(&self, region: Region) -> Result<&Gpu> {
-        let gpu = self.gpu(region.gpu)?;
-        let known = gpu.regions().iter().any(|found| found.instance == region.instance);
-        known.then_some(gpu).ok_or_else(|| Error::NotFound(region.to_string()))
+        self.memory(region)?;
+        self.gpu(region.gpu)
+    }
+
+    /// A region as it was at discovery.
+    pub fn memory(&self, region: Region) -> Result<&MemoryRegion> {
+        let found = self.gpu(region.gpu)?.regions().iter().find(|found| found.instance == region.instance);
+        found.ok_or_else(|| Error::NotFound(region.to_string()))
+    }
+
+    /// A region as it is now; [`Error::Lost`] if its GPU has gone.
+    pub fn memory_now(&self, region: Region) -> Result<MemoryRegion> {
+        let found = self.gpu(region.gpu)?.usage()?.into_iter().find(|found| found.instance == region.instance);
+        found.ok_or_else(|| Error::NotFound(region.to_string()))
     }
 
     /// Whether, and why, a vm of `from` can use the VRAM of `to`: as predicted from files, or as the kernel said if it
@@ -176,6 +188,18 @@ impl Machine {
     /// A vm of `from` was refused (`connected` false) or granted `to`'s memory: the kernel's own word on the link.
     pub(crate) fn learn_link(&self, from: GpuId, to: GpuId, connected: bool) {
         self.0.interconnect.learn(from, to, connected);
+    }
+
+    /// The kernel answered ENODEV, which may have meant this GPU: if so, its files go at once.
+    pub(crate) fn find_lost(&self, gpu: GpuId) {
+        if let Ok(gpu) = self.gpu(gpu) {
+            let _ = gpu.usage();
+        }
+    }
+
+    /// Whether the host has this NUMA node.
+    pub(crate) fn has_host_node(&self, node: u32) -> bool {
+        self.0.files.exists(format!("/sys/devices/system/node/node{node}"))
     }
 
     pub(crate) fn driver(&self) -> &Arc<dyn Driver> {

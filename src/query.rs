@@ -38,6 +38,11 @@ impl MemoryRegion {
     pub fn is_fully_visible(&self) -> bool {
         self.cpu_visible >= self.total
     }
+
+    /// Bytes that nobody uses.
+    pub fn free(&self) -> u64 {
+        self.total.saturating_sub(self.used)
+    }
 }
 
 /// One GT.
@@ -49,6 +54,8 @@ pub struct Gt {
     pub tile: u16,
     /// Media rather than main.
     pub media: bool,
+    /// Major and minor version of its graphics or media architecture: (20, 1) is Battlemage.
+    pub ip_version: (u16, u16),
 }
 
 /// One engine that programs can use.
@@ -211,6 +218,7 @@ fn gts(reply: &[u8]) -> io::Result<Vec<Gt>> {
         id: entry.u16(offset_of!(drm_xe_gt, gt_id)),
         tile: entry.u16(offset_of!(drm_xe_gt, tile_id)),
         media: entry.u16(offset_of!(drm_xe_gt, type_)) == DRM_XE_QUERY_GT_TYPE_MEDIA,
+        ip_version: (entry.u16(offset_of!(drm_xe_gt, ip_ver_major)), entry.u16(offset_of!(drm_xe_gt, ip_ver_minor))),
     };
     Ok(entries(reply, size_of::<drm_xe_gt>())?.map(gt).collect())
 }

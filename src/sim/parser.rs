@@ -3,7 +3,8 @@
 
 use super::{
     grammar::*,
-    models::{CPUS, CpuModel, GPUS, GpuModel, Ids},
+    models::{GPUS, GpuModel},
+    options::{self, one_of},
     words::{Token, column_behind, tokens},
 };
 use crate::error::Result;
@@ -49,7 +50,7 @@ enum Inside {
 impl<'a> Parser<'a> {
     fn machine(&mut self) -> Result<Description> {
         let mut machine = Description::default();
-        while self.setting(&mut machine)? {}
+        self.options(|token| options::machine(token, &mut machine))?;
         let Some(first) = self.peek() else {
             return Err(self.expected("a GPU, switch(, port(, host( or none"));
         };
@@ -73,20 +74,15 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// One word about the whole machine.
-    fn setting(&mut self, machine: &mut Description) -> Result<bool> {
-        let Some(token) = self.peek() else { return Ok(false) };
-        match token.option() {
-            ("cpu", Some(value)) => value.once(&mut machine.cpu, cpu(value)?)?,
-            ("host", Some(value)) => value.once(&mut machine.bridge, ids(value)?)?,
-            ("ram", Some(value)) => value.once(&mut machine.ram, value.size(64 << 20, 64 << 40, 4096)?)?,
-            ("without", Some(value)) => without(value, &mut machine.without)?,
-            ("iommu", None) => token.flag(&mut machine.iommu)?,
-            ("root", None) => token.flag(&mut machine.root)?,
-            _ => return Ok(false),
+    /// Takes words as long as `read` knows them.
+    fn options(&mut self, mut read: impl FnMut(Token<'a>) -> Result<bool>) -> Result<()> {
+        while let Some(token) = self.peek() {
+            if !read(token)? {
+                break;
+            }
+            self.at += 1;
         }
-        self.at += 1;
-        Ok(true)
+        Ok(())
     }
 
     fn hosts(&mut self) -> Result<Vec<Counted<Host>>> {
@@ -116,14 +112,7 @@ impl<'a> Parser<'a> {
         let name = self.next("host(")?;
         self.open(name)?;
         let mut host = Host::default();
-        while let Some(token) = self.peek() {
-            match token.option() {
-                ("host", Some(value)) => value.once(&mut host.bridge, ids(value)?)?,
-                ("node", Some(value)) => value.once(&mut host.node, value.number(0, MAX_NODE)?)?,
-                _ => break,
-            }
-            self.at += 1;
-        }
+        self.options(|token| options::host(token, &mut host))?;
         if !self.ahead_is(")") {
             host.slots = self.slots(Inside::RootBus, 0)?;
             limit_buses(name, &host.slots)?;
@@ -184,12 +173,7 @@ impl<'a> Parser<'a> {
         let name = self.next("port(")?;
         self.open(name)?;
         let mut port = Port::default();
-        while let Some(token) = self.peek() {
-            if !acs(token, &mut port.acs)? && !link(token, &mut port.link)? {
-                break;
-            }
-            self.at += 1;
-        }
+        self.options(|token| options::port(token, &mut port))?;
         if self.ahead_is_count() {
             return Err(self.expected("a single GPU or switch(: a port has one slot"));
         }
@@ -203,15 +187,7 @@ impl<'a> Parser<'a> {
         }
         self.open(name)?;
         let mut switch = Switch::default();
-        while let Some(token) = self.peek() {
-            match token.option() {
-                ("acs", Some(value)) if value.text == "up" => token.flag(&mut switch.upstream_redirects)?,
-                ("acs", Some(value)) => return Err(value.expected("up")),
-                _ if acs(token, &mut switch.acs)? || link(token, &mut switch.link)? => {}
-                _ => break,
-            }
-            self.at += 1;
-        }
+        self.options(|token| options::switch(token, &mut switch))?;
         switch.slots = self.slots(Inside::Switch, depth)?;
         self.close(name)?;
         Ok(switch)
@@ -221,24 +197,12 @@ impl<'a> Parser<'a> {
         let token = self.next("a GPU")?;
         let Some(model) = GpuModel::named(token.text) else { return Err(unknown_slot(token)) };
         let mut gpu = GpuText::new(model);
-        let mut bar_at = token;
-        while let Some(token) = self.peek() {
-            match token.option() {
-                ("vram", Some(value)) => value.once(&mut gpu.vram, value.size(BLOCK, 1 << 40, BLOCK)?)?,
-                ("bar", Some(value)) => {
-                    bar_at = value;
-                    value.once(&mut gpu.bar, value.size(1 << 20, 4 << 40, 1)?)?;
-                }
-                ("tiles", Some(value)) => value.once(&mut gpu.tiles, value.number(1, MAX_TILES)? as u8)?,
-                ("vfs", Some(value)) => value.once(&mut gpu.vfs, value.number(1, MAX_VFS)? as u8)?,
-                ("node", Some(value)) => value.once(&mut gpu.node, value.number(0, MAX_NODE)?)?,
-                ("without", Some(value)) => without(value, &mut gpu.without)?,
-                _ if acs(token, &mut gpu.acs)? || link(token, &mut gpu.link)? => {}
-                _ => break,
-            }
-            self.at += 1;
-        }
-        check_gpu(&gpu, token, bar_at)?;
+        let mut bar = token;
+        self.options(|token| {
+            bar = if token.text.starts_with("bar=") { token } else { bar };
+            options::gpu(token, &mut gpu)
+        })?;
+        options::check(&gpu, token, bar)?;
         self.gpus += gpu.functions();
         Ok(gpu)
     }
@@ -319,13 +283,6 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The driver's own limit (`XE_MAX_TILES_PER_DEVICE` in `xe_device_types.h`).
-const MAX_TILES: u32 = 2;
-const MAX_VFS: u32 = 24;
-const MAX_NODE: u32 = 63;
-/// VRAM comes in whole blocks.
-const BLOCK: u64 = crate::range::BLOCK;
-
 /// All buses of a host bridge share one byte for their numbers.
 fn limit_buses(first: Token<'_>, slots: &[Counted<Slot>]) -> Result<()> {
     let buses = buses(slots);
@@ -334,94 +291,6 @@ fn limit_buses(first: Token<'_>, slots: &[Counted<Slot>]) -> Result<()> {
         return Err(first.error(reason));
     }
     Ok(())
-}
-
-fn check_gpu(gpu: &GpuText, token: Token<'_>, bar_at: Token<'_>) -> Result<()> {
-    let said = gpu.vram.is_some() || gpu.bar.is_some() || gpu.tiles.is_some() || gpu.vfs.is_some();
-    if gpu.model.is_integrated() {
-        let plugged = gpu.link != Link::default() || gpu.acs == Acs::Absent;
-        return if said || plugged {
-            Err(token
-                .error(format!("{} is integrated: it has no VRAM, virtual functions, card or PCIe link", token.text)))
-        } else {
-            Ok(())
-        };
-    }
-    let (tiles, bar) = (gpu.tiles(), gpu.bar());
-    if !bar.is_power_of_two() {
-        return Err(bar_at.error("the size of a BAR is a power of two"));
-    }
-    // `xe_vram_probe` fails on a tile that the BAR does not reach (`xe_vram.c`).
-    if bar <= tiles[..tiles.len() - 1].iter().sum() {
-        return Err(bar_at.error("the driver refuses a GPU with a tile that lies wholly outside of the BAR"));
-    }
-    if tiles[0] / gpu.functions() < BLOCK {
-        return Err(token.error("VRAM is too small to be shared among so many virtual functions"));
-    }
-    Ok(())
-}
-
-fn cpu(value: Token<'_>) -> Result<&'static CpuModel> {
-    CpuModel::named(value.text).ok_or_else(|| value.expected(&one_of(CPUS.iter().map(|cpu| cpu.name))))
-}
-
-/// `VVVV:DDDD`.
-fn ids(value: Token<'_>) -> Result<Ids> {
-    let hexadecimal = |digits: &str| {
-        let right = digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        right.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
-    };
-    let ids = value
-        .text
-        .split_once(':')
-        .and_then(|(vendor, device)| Some(Ids { vendor: hexadecimal(vendor)?, device: hexadecimal(device)? }));
-    ids.ok_or_else(|| value.expected("vendor and device such as 8086:29c0"))
-}
-
-/// Names of [`FEATURES`], separated by commas.
-fn without(value: Token<'_>, lacks: &mut Without) -> Result<()> {
-    for name in value.split(',') {
-        let place = FEATURES.into_iter().position(|feature| feature == name.text);
-        let place = place.ok_or_else(|| name.expected(&one_of(FEATURES.into_iter())))?;
-        name.flag(&mut lacks.0[place])?;
-    }
-    Ok(())
-}
-
-/// `acs` or `noacs`; false if `token` is something else.
-fn acs(token: Token<'_>, acs: &mut Acs) -> Result<bool> {
-    let said = match token.text {
-        "acs" => Acs::Redirect,
-        "noacs" => Acs::Absent,
-        _ => return Ok(false),
-    };
-    if *acs != Acs::AsBooted {
-        return Err(token.error("acs or noacs is said twice"));
-    }
-    *acs = said;
-    Ok(true)
-}
-
-/// `gen=4` or `x8`; false if `token` is something else.
-fn link(token: Token<'_>, link: &mut Link) -> Result<bool> {
-    match token.option() {
-        ("gen", Some(value)) => value.once(&mut link.generation, value.number(1, 6)? as u8)?,
-        (word, None)
-            if word.starts_with('x') && word.len() > 1 && word[1..].bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            let lanes = match &word[1..] {
-                "1" => 1,
-                "2" => 2,
-                "4" => 4,
-                "8" => 8,
-                "16" => 16,
-                _ => return Err(token.expected("x1, x2, x4, x8 or x16")),
-            };
-            token.once(&mut link.lanes, lanes)?;
-        }
-        _ => return Ok(false),
-    }
-    Ok(true)
 }
 
 /// Says what could stand where `token` does.
@@ -437,14 +306,14 @@ fn unknown_slot(token: Token<'_>) -> crate::Error {
     }
 }
 
-fn one_of(names: impl Iterator<Item = &'static str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::error::Error;
+    use crate::{
+        error::Error,
+        range::BLOCK,
+        sim::models::{CPUS, CpuModel, Ids},
+    };
     use proptest::prelude::*;
 
     /// Column and reason of the error in `text`.
@@ -469,8 +338,8 @@ pub(super) mod tests {
             ("bmg vram=2T", 10, "to 1T"),
             ("bmg vram=99999999999999999999T", 10, "size"),
             ("bmg vram=", 10, "nothing"),
-            ("bmg bar=3G", 9, "power of two"),
-            ("pvc bar=256M", 9, "outside of the BAR"),
+            ("bmg bar=3G", 5, "power of two"),
+            ("pvc bar=256M", 5, "outside of the BAR"),
             ("bmg vram=4M vfs=2", 1, "too small"),
             ("bmg without=mirror,sound", 20, "multi-device"),
             ("bmg without=mirror,mirror", 20, "twice"),

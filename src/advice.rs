@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Telling vms what is wished, and what became of it.
+
+use crate::{
+    capabilities::{Capabilities, Support},
+    error::{Error, Result, errno_of},
+    interconnect::Verdict,
+    location::{GpuId, Location, Region},
+    machine::Machine,
+    range::Range,
+    uapi::*,
+    vm::{Coverage, Vm, VmId},
+    wish::{Advice, Atomics, MigrationPolicy, Wish},
+};
+use bitflags::bitflags;
+use smallvec::SmallVec;
+use std::{fmt, io};
+
+/// What became of an advice: one answer per vm and attribute, and what the caller should know.
+#[derive(Clone, Debug)]
+#[must_use = "a refused wish is only seen here"]
+#[non_exhaustive]
+pub struct Report {
+    /// What was advised: the caller's range, rounded outward to pages.
+    pub range: Range,
+    /// The location that every vm now has been told; `None` if the advice named none or none was possible.
+    pub location: Option<Location>,
+    /// Which of the advice's locations that is, counted from 0.
+    pub step: usize,
+    /// Nothing was sent, because the record says that it stands so already.
+    pub elided: bool,
+    /// What the caller should know.
+    pub warnings: Warnings,
+    /// Per vm and attribute.
+    pub answers: SmallVec<[Answer; 8]>,
+    /// Why locations that come before the chosen one were passed over.
+    pub refusals: Vec<Refusal>,
+}
+
+/// What one vm made of one attribute.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// The vm.
+    pub vm: VmId,
+    /// Its GPU.
+    pub gpu: GpuId,
+    /// The attribute.
+    pub attribute: Attribute,
+    /// The answer.
+    pub effect: Effect,
+}
+
+/// What can be wished.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u32)]
+pub enum Attribute {
+    /// A preferred location.
+    PreferredLocation = 0,
+    /// An atomic mode.
+    Atomics = 1,
+    /// A PAT index.
+    Pat = 2,
+    /// A purgeable state.
+    Purgeable = 3,
+    /// A migration policy.
+    MigrationPolicy = 4,
+}
+
+/// What a vm made of a wish. None of these says where pages are: advice moves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Accepted by a vm that is known to mirror the range.
+    Stored,
+    /// The kernel keeps it and does not act on it.
+    Inert,
+    /// Accepted, with this fallback of the advice.
+    FellBack(Location),
+    /// The kernel or the device does not know it.
+    Unsupported,
+    /// Refused, with the kernel's errno.
+    Failed(i32),
+}
+
+impl Effect {
+    /// Whether the vm did not take the wish.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Effect::Unsupported | Effect::Failed(_))
+    }
+}
+
+bitflags! {
+    /// What the caller of an advice should know.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    pub struct Warnings: u32 {
+        /// The range was rounded outward to whole pages.
+        const ROUNDED = 1 << 0;
+        /// An end lies inside a 2 MiB block: the driver's mapping is split there for good, and what the block held in
+        /// VRAM may have moved to system memory.
+        const CUTS_BLOCK = 1 << 1;
+        /// Some of the range is mirrored by none of the vms.
+        const NOT_MIRRORED = 1 << 2;
+        /// A vm refused, and the others got their recorded wishes back.
+        const RESTORED = 1 << 3;
+        /// A vm refused, and another one would not take its recorded wish back.
+        const NOT_RESTORED = 1 << 4;
+        /// A wish that this library had not recorded was overwritten by the attempt and cannot be given back.
+        const UNRECORDED_LOST = 1 << 5;
+        /// The NUMA policy of the range could not be set.
+        const NO_HOST_NODE = 1 << 6;
+    }
+}
+
+/// A location that was passed over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The location.
+    pub location: Location,
+    /// The GPU whose vm cannot live with it.
+    pub gpu: GpuId,
+    /// Why, in words.
+    pub reason: String,
+    /// The kernel's errno, or the one that it would give.
+    pub errno: i32,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} for {}: {}", self.location, self.gpu, self.reason)
+    }
+}
+
+impl Report {
+    pub(crate) fn new(range: Range) -> Report {
+        Report {
+            range,
+            location: None,
+            step: 0,
+            elided: false,
+            warnings: Warnings::empty(),
+            answers: SmallVec::new(),
+            refusals: Vec::new(),
+        }
+    }
+
+    /// Whether no vm refused anything.
+    pub fn is_accepted(&self) -> bool {
+        !self.answers.iter().any(|answer| answer.effect.is_refusal())
+    }
+
+    /// This report, or the first refusal as an error.
+    pub fn accepted(self) -> Result<Report> {
+        let Some(refused) = self.answers.iter().find(|answer| answer.effect.is_refusal()) else { return Ok(self) };
+        let words: Vec<String> = self.refusals.iter().map(Refusal::to_string).collect();
+        match refused.effect {
+            Effect::Unsupported => Err(Error::Unsupported(refused.attribute.name())),
+            Effect::Failed(libc::ENOLINK) => Err(Error::NoLink(words.join("; "))),
+            Effect::Failed(errno) => Err(Error::Kernel {
+                call: "DRM_IOCTL_XE_MADVISE",
+                what: format!("{} for the {} of {}", self.range, refused.attribute.name(), refused.gpu),
+                source: io::Error::from_raw_os_error(errno),
+            }),
+            _ => unreachable!("only refusals were looked for"),
+        }
+    }
+
+    pub(crate) fn answer(&mut self, vm: &Vm<'_>, attribute: Attribute, effect: Effect) {
+        self.answers.push(Answer { vm: vm.id(), gpu: vm.gpu(), attribute, effect });
+    }
+}
+
+impl Attribute {
+    /// In the field's words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Attribute::PreferredLocation => "preferred location",
+            Attribute::Atomics => "atomic mode",
+            Attribute::Pat => "PAT index",
+            Attribute::Purgeable => "purgeable state",
+            Attribute::MigrationPolicy => "migration policy",
+        }
+    }
+}
+
+/// Sends `advice` for `range` to all of `vms` and reports. `recorded` is what the record says of a vm.
+pub(crate) fn advise(
+    machine: &Machine,
+    vms: &[&Vm<'_>],
+    range: Range,
+    advice: &Advice,
+    recorded: impl Fn(VmId) -> Wish,
+) -> Report {
+    let mut report = Report::new(range);
+    let mirroring = mirroring(vms, range, advice, &mut report);
+    send_location(machine, &mirroring, advice, &recorded, &mut report);
+    for vm in &mirroring {
+        if let Some(mode) = advice.atomics {
+            report.answer(vm, Attribute::Atomics, effect(set_atomics(vm, range, mode)));
+        }
+        if let Some(index) = advice.pat {
+            report.answer(vm, Attribute::Pat, effect(set_pat(vm, range, index)));
+        }
+        if let Some(purgeable) = advice.purgeable {
+            report.answer(vm, Attribute::Purgeable, set_purgeable(vm, range, purgeable));
+        }
+    }
+    report
+}
+
+/// The vms that mirror some of the range. The kernel answers 0 for the others and keeps nothing.
+fn mirroring<'a, 'fd>(
+    vms: &[&'a Vm<'fd>],
+    range: Range,
+    advice: &Advice,
+    report: &mut Report,
+) -> SmallVec<[&'a Vm<'fd>; 8]> {
+    let mut whole = false;
+    let mut mirroring = SmallVec::new();
+    for vm in vms {
+        match vm.mirrors(range) {
+            Coverage::Nothing => {
+                for attribute in named(advice) {
+                    report.answer(vm, attribute, Effect::Failed(libc::ENXIO));
+                }
+                continue;
+            }
+            Coverage::Whole => whole = true,
+            Coverage::Part => {}
+        }
+        mirroring.push(*vm);
+    }
+    report.warnings.set(Warnings::NOT_MIRRORED, !whole);
+    report.warnings.set(Warnings::CUTS_BLOCK, range.cuts_blocks());
+    mirroring
+}
+
+/// The attributes that `advice` names.
+fn named(advice: &Advice) -> impl Iterator<Item = Attribute> {
+    [
+        (!advice.chain.is_empty()).then_some(Attribute::PreferredLocation),
+        advice.policy.map(|_| Attribute::MigrationPolicy),
+        advice.atomics.map(|_| Attribute::Atomics),
+        advice.pat.map(|_| Attribute::Pat),
+        advice.purgeable.map(|_| Attribute::Purgeable),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Finds the first location that every vm takes, and leaves all of them with it.
+fn send_location(
+    machine: &Machine,
+    vms: &[&Vm<'_>],
+    advice: &Advice,
+    recorded: &impl Fn(VmId) -> Wish,
+    report: &mut Report,
+) {
+    if advice.chain.is_empty() {
+        if let Some(policy) = advice.policy {
+            for vm in vms {
+                let answer = set_location(machine, vm, report.range, recorded(vm.id()).location, policy);
+                report.answer(vm, Attribute::MigrationPolicy, policy_effect(effect(answer)));
+            }
+        }
+        return;
+    }
+    let policy = advice.policy.unwrap_or_default();
+    for (step, location) in advice.chain.iter().copied().enumerate() {
+        let Some(answers) = try_location(machine, vms, location, policy, report) else { continue };
+        report.location = answers.iter().any(Result::is_ok).then_some(location);
+        report.step = step;
+        for (vm, answer) in vms.iter().zip(answers) {
+            let effect = match effect(answer) {
+                Effect::Stored if step > 0 => Effect::FellBack(location),
+                effect => effect,
+            };
+            report.answer(vm, Attribute::PreferredLocation, effect);
+            if advice.policy.is_some() {
+                report.answer(vm, Attribute::MigrationPolicy, policy_effect(effect));
+            }
+        }
+        return;
+    }
+    for vm in vms {
+        let own = report.refusals.iter().find(|refusal| refusal.gpu == vm.gpu()).or(report.refusals.first());
+        let errno = own.map_or(libc::ENOLINK, |refusal| refusal.errno);
+        let effect = if errno == libc::EOPNOTSUPP { Effect::Unsupported } else { Effect::Failed(errno) };
+        for attribute in named(advice)
+            .take_while(|attribute| matches!(attribute, Attribute::PreferredLocation | Attribute::MigrationPolicy))
+        {
+            report.answer(vm, attribute, effect);
+        }
+    }
+}
+
+/// What each vm says to `location`; `None`, with the reason noted, if one of them cannot live with it.
+fn try_location(
+    machine: &Machine,
+    vms: &[&Vm<'_>],
+    location: Location,
+    policy: MigrationPolicy,
+    report: &mut Report,
+) -> Option<SmallVec<[io::Result<()>; 8]>> {
+    for vm in vms {
+        if let Err(refusal) = livable(machine, vm, location) {
+            report.refusals.push(refusal);
+            return None;
+        }
+    }
+    let mut answers = SmallVec::new();
+    for vm in vms {
+        let answer = set_location(machine, vm, report.range, location, policy);
+        if let (Err(error), Location::Vram(region)) = (&answer, location) {
+            if let Some(refusal) = refusal(machine, vm, region, errno_of(error)) {
+                report.refusals.push(refusal);
+                return None;
+            }
+        }
+        answers.push(answer);
+    }
+    Some(answers)
+}
+
+/// Whether a vm can live with `location`, as far as that is known without asking the kernel.
+pub(crate) fn livable(machine: &Machine, vm: &Vm<'_>, location: Location) -> Result<(), Refusal> {
+    let Location::Vram(region) = location else { return Ok(()) };
+    let refusal = |reason: String, errno| Refusal { location, gpu: vm.gpu(), reason, errno };
+    let target = machine.owner(region).map_err(|error| refusal(error.to_string(), error.errno()))?;
+    if target.is_lost() {
+        return Err(refusal(format!("{} is gone", target.address()), libc::ENODEV));
+    }
+    if region.gpu == vm.gpu() {
+        return Ok(());
+    }
+    let link = machine.link(vm.gpu(), region.gpu).map_err(|error| refusal(error.to_string(), error.errno()))?;
+    if link.verdict == Verdict::NotConnected {
+        return Err(refusal(link.reason.to_string(), libc::ENOLINK));
+    }
+    if !link.fully_visible {
+        let words =
+            format!("only part of the VRAM of {} lies behind its BAR, so peers must not use it", target.address());
+        return Err(refusal(words, libc::ENOLINK));
+    }
+    Ok(())
+}
+
+/// An errno of MADVISE that speaks of the target rather than of the vm: the vm cannot live with it.
+fn refusal(machine: &Machine, vm: &Vm<'_>, region: Region, errno: i32) -> Option<Refusal> {
+    if vm.device().is_lost() {
+        return None;
+    }
+    let reason = match errno {
+        libc::ENOLINK => {
+            machine.learn_link(vm.gpu(), region.gpu, false);
+            "the kernel keeps the two in separate interconnect groups"
+        }
+        libc::ENODEV => {
+            machine.find_lost(region.gpu);
+            "the GPU is gone"
+        }
+        libc::ENOENT => "the kernel has no page map for this VRAM (CONFIG_DRM_XE_PAGEMAP)",
+        libc::EOPNOTSUPP => "this kernel takes no other device's VRAM",
+        libc::ENOMEM => "no memory for the page map of this VRAM",
+        libc::ERANGE => "no physical addresses left for the page map of this VRAM",
+        _ => return None,
+    };
+    Some(Refusal { location: region.into(), gpu: vm.gpu(), reason: reason.to_owned(), errno })
+}
+
+/// Tells `vm` all of `wish`.
+pub(crate) fn tell(machine: &Machine, vm: &Vm<'_>, range: Range, wish: Wish) -> io::Result<()> {
+    change(machine, vm, range, Wish::default(), wish)
+}
+
+/// Takes back what `vm` was told, or, if that is not known, what it may have been told of locations and atomics.
+pub(crate) fn untell(machine: &Machine, vm: &Vm<'_>, range: Range, wish: Option<Wish>) -> io::Result<()> {
+    let unknown = Wish { location: Location::System, atomics: Atomics::Global, ..Wish::default() };
+    change(machine, vm, range, wish.unwrap_or(unknown), Wish::default())
+}
+
+/// Tells `vm` again what it was told of the attributes that `advice` names.
+pub(crate) fn put_back(machine: &Machine, vm: &Vm<'_>, range: Range, advice: &Advice, wish: Wish) -> io::Result<()> {
+    if !advice.chain.is_empty() || advice.policy.is_some() {
+        set_location(machine, vm, range, wish.location, wish.policy)?;
+    }
+    if advice.atomics.is_some() {
+        set_atomics(vm, range, wish.atomics)?;
+    }
+    match wish.pat.or(vm.default_pat()) {
+        Some(index) if advice.pat.is_some() => set_pat(vm, range, index),
+        _ => Ok(()),
+    }
+}
+
+/// Sends what differs between two wishes.
+fn change(machine: &Machine, vm: &Vm<'_>, range: Range, from: Wish, to: Wish) -> io::Result<()> {
+    if (from.location, from.policy) != (to.location, to.policy) {
+        set_location(machine, vm, range, to.location, to.policy)?;
+    }
+    if from.atomics != to.atomics {
+        set_atomics(vm, range, to.atomics)?;
+    }
+    match to.pat.or(from.pat.and(vm.default_pat())) {
+        Some(index) if from.pat != to.pat => set_pat(vm, range, index),
+        _ => Ok(()),
+    }
+}
+
+/// MADVISE with a preferred location.
+pub(crate) fn set_location(
+    machine: &Machine,
+    vm: &Vm<'_>,
+    range: Range,
+    location: Location,
+    policy: MigrationPolicy,
+) -> io::Result<()> {
+    let (devmem_fd, region_instance) = match location {
+        Location::Default => (DRM_XE_PREFERRED_LOC_DEFAULT_DEVICE, 0),
+        Location::System | Location::HostNode(_) => (DRM_XE_PREFERRED_LOC_DEFAULT_SYSTEM, 0),
+        Location::Vram(region) => name_region(machine, vm, region)?,
+    };
+    let at =
+        drm_xe_madvise_preferred_mem_loc { devmem_fd, migration_policy: policy as u16, region_instance, reserved: 0 };
+    let answer = vm.madvise(drm_xe_madvise::preferred_mem_loc(0, range.start(), range.len(), at), None);
+    known(vm, |known| known.preferred_location, answer)
+}
+
+/// How the kernel is told of a region: by the registry's descriptor, or, where it knows no such thing, as the default.
+fn name_region(machine: &Machine, vm: &Vm<'_>, region: Region) -> io::Result<(u32, u16)> {
+    let gpu = machine.owner(region).map_err(crate::vm::into_io)?;
+    let multi_device = vm.device().capabilities().map_err(crate::vm::into_io)?.multi_device;
+    if multi_device == Support::Unsupported {
+        let is_its_default = region.gpu == vm.gpu() && gpu.regions().len() == 1;
+        return if is_its_default { Ok((DRM_XE_PREFERRED_LOC_DEFAULT_DEVICE, 0)) } else { Err(unsupported()) };
+    }
+    let device = gpu.device().map_err(crate::vm::into_io)?;
+    let number = machine.descriptors().number(&**machine.driver(), (gpu.address(), region.instance), device)?;
+    Ok((number as u32, region.instance))
+}
+
+fn unsupported() -> io::Error {
+    io::Error::from_raw_os_error(libc::EOPNOTSUPP)
+}
+
+/// MADVISE with an atomic mode.
+pub(crate) fn set_atomics(vm: &Vm<'_>, range: Range, mode: Atomics) -> io::Result<()> {
+    known(vm, |known| known.atomic, set_value(vm, range, DRM_XE_MEM_RANGE_ATTR_ATOMIC, mode as u32, None))
+}
+
+/// MADVISE with a PAT index.
+pub(crate) fn set_pat(vm: &Vm<'_>, range: Range, index: u16) -> io::Result<()> {
+    known(vm, |known| known.pat, set_value(vm, range, DRM_XE_MEM_RANGE_ATTR_PAT, u32::from(index), None))
+}
+
+fn set_purgeable(vm: &Vm<'_>, range: Range, purgeable: bool) -> Effect {
+    let state = if purgeable { DRM_XE_VMA_PURGEABLE_STATE_DONTNEED } else { DRM_XE_VMA_PURGEABLE_STATE_WILLNEED };
+    let mut retained = 0;
+    let answer = set_value(vm, range, DRM_XE_VMA_ATTR_PURGEABLE_STATE, state, Some(&mut retained));
+    match effect(known(vm, |known| known.purgeable, answer)) {
+        Effect::Stored => Effect::Inert,
+        effect => effect,
+    }
+}
+
+fn set_value(vm: &Vm<'_>, range: Range, type_: u32, val: u32, retained: Option<&mut u32>) -> io::Result<()> {
+    let value = drm_xe_madvise_value { val, ..Default::default() };
+    vm.madvise(drm_xe_madvise::attribute(0, range.start(), range.len(), type_, value), retained)
+}
+
+/// EINVAL is also what a kernel says that does not know the request; then it is told apart by the capabilities.
+fn known(vm: &Vm<'_>, support: impl Fn(&Capabilities) -> Support, answer: io::Result<()>) -> io::Result<()> {
+    let is_unknown = || vm.device().capabilities().is_ok_and(|known| support(known) == Support::Unsupported);
+    match answer {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && is_unknown() => Err(unsupported()),
+        answer => answer,
+    }
+}
+
+fn effect(answer: io::Result<()>) -> Effect {
+    match answer.as_ref().map_err(errno_of) {
+        Ok(()) => Effect::Stored,
+        Err(libc::EOPNOTSUPP) => Effect::Unsupported,
+        Err(errno) => Effect::Failed(errno),
+    }
+}
+
+/// The kernel stores a policy with the location and acts on neither of its values.
+fn policy_effect(location: Effect) -> Effect {
+    if location.is_refusal() { location } else { Effect::Inert }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The CPU's view of a range: what is mapped there, as `/proc/PID/maps` and `/proc/PID/smaps` tell.
+
+use crate::{
+    error::{Error, Result},
+    files::Files,
+    range::Range,
+};
+use std::{fmt, path::Path};
+
+/// One mapping of a process, or the part of it that was asked about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mapped {
+    pub(crate) range: Range,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) backing: Backing,
+    /// From smaps only: locked into memory (`lo`).
+    pub(crate) locked: bool,
+}
+
+/// What a mapping's pages are made of. Only private anonymous pages migrate to VRAM
+/// (`xe_svm_range_needs_migrate_to_vram`, `xe_svm.c`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Backing {
+    /// Private anonymous memory: malloc, mmap, the stack.
+    Anonymous,
+    /// A private mapping of a file.
+    PrivateFile,
+    /// Shared memory or a shared mapping of a file.
+    Shared,
+    /// Huge pages of hugetlbfs.
+    Hugetlb,
+    /// A device's memory or the kernel's own pages.
+    Special,
+}
+
+impl fmt::Display for Backing {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Backing::Anonymous => "private anonymous memory",
+            Backing::PrivateFile => "a private mapping of a file",
+            Backing::Shared => "shared memory",
+            Backing::Hugetlb => "hugetlb pages",
+            Backing::Special => "a device's or the kernel's own pages",
+        })
+    }
+}
+
+impl Mapped {
+    /// Whether its pages can live in VRAM.
+    pub(crate) fn can_migrate(&self) -> bool {
+        self.backing == Backing::Anonymous && self.readable && self.writable
+    }
+}
+
+/// The mappings in `range` from `process/maps`, clipped to it, in order. `process` is `/proc/self` or `/proc/PID`.
+pub(crate) fn mappings(files: &Files, process: &Path, range: Range) -> Result<Vec<Mapped>> {
+    let path = process.join("maps");
+    let text = files.read(&path).map_err(Error::file(&path))?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().filter_map(header).filter_map(|found| clipped(found, range)).collect())
+}
+
+/// The same from `process/smaps`, which the kernel takes far longer to make: with flags.
+pub(crate) fn detailed_mappings(files: &Files, process: &Path, range: Range) -> Result<Vec<Mapped>> {
+    let path = process.join("smaps");
+    let text = files.read(&path).map_err(Error::file(&path))?;
+    let mut found: Vec<Mapped> = Vec::new();
+    for line in String::from_utf8_lossy(&text).lines() {
+        if let Some(mapping) = header(line) {
+            found.push(mapping);
+        } else if let (Some(flags), Some(mapping)) = (line.strip_prefix("VmFlags:"), found.last_mut()) {
+            for flag in flags.split_ascii_whitespace() {
+                match flag {
+                    "lo" => mapping.locked = true,
+                    "ht" => mapping.backing = Backing::Hugetlb,
+                    "io" | "pf" => mapping.backing = Backing::Special,
+                    _ => {}
+                }
+            }
+        }
+    }
+    Ok(found.into_iter().filter_map(|found| clipped(found, range)).collect())
+}
+
+fn clipped(mapping: Mapped, range: Range) -> Option<Mapped> {
+    Some(Mapped { range: mapping.range.intersection(range)?, ..mapping })
+}
+
+/// A line such as `7f12000000-7f12200000 rw-p 00000000 00:00 0   [heap]`; `None` for any other.
+fn header(line: &str) -> Option<Mapped> {
+    let (address, rest) = line.split_once(' ')?;
+    let (start, end) = address.split_once('-')?;
+    let range = Range::between(u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?)?;
+    let mut fields = rest.split_ascii_whitespace();
+    let permissions = fields.next()?.as_bytes();
+    let (_offset, device, inode) = (fields.next()?, fields.next()?, fields.next()?);
+    let name = fields.next().unwrap_or_default();
+    let backing = match (permissions.get(3)?, device, inode) {
+        _ if matches!(name, "[vvar]" | "[vvar_vclock]" | "[vdso]" | "[vsyscall]" | "[uprobes]") => Backing::Special,
+        _ if name.starts_with("/anon_hugepage") || name.starts_with("/dev/hugepages/") => Backing::Hugetlb,
+        (b'p', "00:00", "0") => Backing::Anonymous,
+        (b'p', ..) => Backing::PrivateFile,
+        _ if name.starts_with("/dev/dri/") => Backing::Special,
+        _ => Backing::Shared,
+    };
+    let (readable, writable) = (permissions.first() == Some(&b'r'), permissions.get(1) == Some(&b'w'));
+    Some(Mapped { range, readable, writable, backing, locked: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Tree;
+    use proptest::prelude::*;
+
+    const SMAPS: &str = "\
+00400000-00452000 r--p 00000000 08:02 173521 /usr/bin/dbus daemon
+VmFlags: rd mr mw me
+7f0000000000-7f0000400000 rw-p 00000000 00:00 0
+Size:               4096 kB
+VmFlags: rd wr mr mw me lo ac
+7f0000400000-7f0000500000 rw-s 00000000 00:01 1029 /dev/zero (deleted)
+7f0000600000-7f0000800000 rw-p 00000000 00:0f 8 /anon_hugepage (deleted)
+7ffc00000000-7ffc00002000 r-xp 00000000 00:00 0 [vdso]
+ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]
+";
+
+    fn files() -> Files {
+        let mut tree = Tree::default();
+        tree.file("/proc/self/smaps", SMAPS);
+        tree.file("/proc/self/maps", SMAPS);
+        Files::tree(tree)
+    }
+
+    #[test]
+    fn kinds_of_memory_are_told_apart() {
+        let found = detailed_mappings(&files(), Path::new("/proc/self"), Range::ALL).unwrap();
+        let kinds: Vec<_> = found.iter().map(|mapping| mapping.backing).collect();
+        assert_eq!(
+            kinds,
+            [Backing::PrivateFile, Backing::Anonymous, Backing::Shared, Backing::Hugetlb, Backing::Special]
+        );
+        assert!(found[1].locked && found[1].can_migrate() && !found[0].can_migrate());
+    }
+
+    #[test]
+    fn mappings_are_clipped() {
+        let range = Range::new(0x7f00_0030_0000, 0x20_0000).unwrap();
+        let found = mappings(&files(), Path::new("/proc/self"), range).unwrap();
+        assert_eq!(found.iter().map(|mapping| mapping.range.len()).collect::<Vec<_>>(), [0x10_0000, 0x10_0000]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(line in ".{0,80}") {
+            let _ = header(&line);
+        }
+    }
+}

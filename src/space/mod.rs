@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! All the vms that mirror this process, and what is wished of its memory.
+
+mod advising;
+mod looking;
+mod membership;
+mod moving;
+
+pub use moving::PrefetchJob;
+
+use crate::{
+    driver::{Access, MemoryPolicy},
+    error::{Error, Result},
+    location::GpuId,
+    machine::Machine,
+    range::Range,
+    record::Record,
+    residency::PageTable,
+    uapi::memory,
+    vm::{Vm, VmId},
+};
+use once_cell::sync::OnceCell;
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// All the vms that mirror this process, the library's own and borrowed ones, and what is wished of its memory.
+///
+/// A clone is the same space. It can be used from any thread; its one lock is never held across a call to the kernel.
+/// Two threads that advise overlapping ranges at the same time must agree on an order between themselves, as with
+/// `madvise(2)`: the last one wins, for each vm by itself.
+///
+/// # Own vms
+///
+/// A vm of the library's own keeps its GPU awake, and the first one on a GPU costs system memory: one 64-byte
+/// `struct page` for each 4 KiB of its VRAM, which is VRAM/64. So they are made at first use, all at once for advice to
+/// the whole space.
+///
+/// # After fork
+///
+/// The vms go on mirroring the parent's memory. In a child every call answers [`Error::Forked`].
+#[derive(Clone, Debug)]
+pub struct Space<'fd>(Arc<Inner<'fd>>);
+
+#[derive(Debug)]
+struct Inner<'fd> {
+    machine: Machine,
+    state: Mutex<State<'fd>>,
+    pages: OnceCell<Arc<PageTable>>,
+}
+
+#[derive(Debug)]
+struct State<'fd> {
+    vms: Arc<[Arc<Vm<'fd>>]>,
+    next: u32,
+    closed: bool,
+    record: Record,
+    /// The NUMA policies that wishes for host nodes have replaced.
+    replaced: Vec<(Range, MemoryPolicy)>,
+}
+
+/// The vms that one call is about.
+type Chosen<'fd> = SmallVec<[Arc<Vm<'fd>>; 8]>;
+
+impl<'fd> Space<'fd> {
+    /// The machine that the space is on.
+    pub fn machine(&self) -> &Machine {
+        &self.0.machine
+    }
+
+    /// From now on, nobody unmaps or re-uses any of `range`, or of the 2 MiB blocks that it touches, without
+    /// [`Space::reset`] first.
+    ///
+    /// Advice that the record already holds then costs no call to the kernel, and a vm that joins later is told it.
+    pub fn declare_stable(&self, range: Range) -> Result<()> {
+        self.state()?.record.set_stable(range, true);
+        Ok(())
+    }
+
+    /// Lets a GPU touch each page of `range`, on its copy engine, and waits for it.
+    ///
+    /// For warming up and for tests: pages that are not mapped for the GPU fault, and come to where its vm was told.
+    /// [`Access::Write`] and [`Access::Atomic`] change the first word of each page.
+    pub fn touch(&self, gpu: GpuId, range: Range, access: Access) -> Result<()> {
+        let vm = self.vm_of(gpu)?;
+        let handle = vm.handle()?;
+        let answer = self.driver().gpu_touch(handle, range, access);
+        if access != Access::Read {
+            // Whatever the wish, a store or an atomic may have moved the pages to the GPU's own VRAM.
+            self.state()?.record.place(range, None);
+        }
+        answer.map_err(vm.error("access on the copy engine", range))
+    }
+
+    fn driver(&self) -> &dyn crate::driver::Driver {
+        &**self.0.machine.driver()
+    }
+
+    /// The state of an open space of this very process.
+    fn state(&self) -> Result<MutexGuard<'_, State<'fd>>> {
+        if !memory::is_first_process() {
+            return Err(Error::Forked);
+        }
+        let state = self.0.state.lock();
+        if state.closed { Err(Error::Closed("space")) } else { Ok(state) }
+    }
+
+    fn vms(&self) -> Result<Arc<[Arc<Vm<'fd>>]>> {
+        Ok(self.state()?.vms.clone())
+    }
+
+    /// The vms of `gpus`, or all of them, made if they were not.
+    fn chosen(&self, gpus: Option<&[GpuId]>) -> Result<Chosen<'fd>> {
+        let vms = self.vms()?;
+        let chosen: Chosen<'fd> = match gpus {
+            None => vms.iter().cloned().collect(),
+            Some(gpus) => {
+                for gpu in gpus {
+                    if !vms.iter().any(|vm| vm.gpu() == *gpu) {
+                        return Err(Error::NotFound(format!("vm of {gpu} in this space")));
+                    }
+                }
+                vms.iter().filter(|vm| gpus.contains(&vm.gpu())).cloned().collect()
+            }
+        };
+        if chosen.is_empty() {
+            return Err(Error::NotFound("vm in this space".to_owned()));
+        }
+        for vm in &chosen {
+            vm.handle()?;
+        }
+        Ok(chosen)
+    }
+
+    fn vm_of(&self, gpu: GpuId) -> Result<Arc<Vm<'fd>>> {
+        Ok(self.chosen(Some(&[gpu]))?.swap_remove(0))
+    }
+
+    fn pages(&self) -> Result<&Arc<PageTable>> {
+        drop(self.state()?);
+        self.0.pages.get_or_try_init(|| PageTable::open(&self.0.machine, "/proc/self").map(Arc::new))
+    }
+}
+
+impl State<'_> {
+    fn ids(&self) -> impl Iterator<Item = VmId> + Clone + '_ {
+        self.vms.iter().map(|vm| vm.id())
+    }
+}
