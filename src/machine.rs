@@ -13,7 +13,7 @@ use crate::{
     location::{GpuId, Region},
     query::MemoryRegion,
     range::PAGE,
-    recording::{self, Subject},
+    recording,
     sim::{self, Sim, Spec},
     uapi,
 };
@@ -163,14 +163,9 @@ impl Machine {
     ///
     /// [`Error::Invalid`] if there is something in the directory.
     pub fn record(&self, directory: impl AsRef<Path>) -> Result<()> {
-        let subject = Subject {
-            files: &self.0.files,
-            driver: &self.0.driver,
-            descriptors: &self.0.descriptors,
-            gpus: &self.0.gpus,
-            links: self.0.interconnect.words(),
-        };
-        recording::write(&subject, directory.as_ref())
+        let Inner { driver, files, descriptors, gpus, interconnect, .. } = &*self.0;
+        let original = recording::Original { driver, files, descriptors, gpus, words: interconnect.words() };
+        recording::write(&original, directory.as_ref())
     }
 
     /// The GPU whose device file `fd` is an open of: its render node or its card node.
