@@ -3,6 +3,7 @@
 
 use super::{
     Answer, Call, Sim,
+    nodes::DRM_MAJOR,
     open_files::{FileId, Opened},
     state::{Event, State},
 };
@@ -20,9 +21,6 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::Path,
 };
-
-/// The major number of DRM devices.
-const DRM_MAJOR: u32 = 226;
 
 impl Sim {
     fn ioctl<T>(

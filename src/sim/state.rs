@@ -6,6 +6,7 @@ use super::{
     counters::Counters,
     groups::{Groups, Owner, Peer},
     inject::{Call, Faults},
+    nodes::Nodes,
     open_files::{FileId, OpenFiles, Opened},
     pages::Pages,
     span::{Span, Spans},
@@ -45,6 +46,7 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) spec: DeviceSpec,
+    pub(super) nodes: Nodes,
     /// Of its render node now.
     pub(super) minor: u32,
     /// How often it has come back.
@@ -58,9 +60,10 @@ pub(super) struct Device {
 }
 
 impl Device {
-    fn new(spec: DeviceSpec) -> Device {
+    fn new(spec: DeviceSpec, files: &Files) -> Device {
         let tiles = spec.tiles.len();
         Device {
+            nodes: Nodes::find(files, spec.address, spec.render_minor),
             minor: spec.render_minor,
             plugging: 0,
             plugged: true,
@@ -90,7 +93,7 @@ impl State {
     pub(super) fn new(spec: Spec) -> State {
         let gpus = spec.devices.len();
         State {
-            devices: spec.devices.into_iter().map(Device::new).collect(),
+            devices: spec.devices.into_iter().map(|device| Device::new(device, &spec.files)).collect(),
             distances: spec.distances,
             files: spec.files,
             open: OpenFiles::default(),
