@@ -87,7 +87,7 @@ impl State {
             || (region != 0 && !prefetch)
             || (prefetch && !region_known)
             || (has(DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET) && !(map && mirror))
-            || [op.obj_offset, op.addr, op.range].iter().any(|value| !value.is_multiple_of(PAGE))
+            || [op.obj_offset, op.addr, op.range].iter().any(|value| value % PAGE != 0)
             || (op.range == 0 && op.op != DRM_XE_VM_BIND_OP_UNMAP_ALL);
         !refused
     }

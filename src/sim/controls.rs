@@ -103,7 +103,7 @@ impl Sim {
         for (part, page) in runs {
             if matches!(page, Page::Real(_) | Page::Ram) {
                 state.notify(part, Event::Changed);
-                state.pages.to_swap(part);
+                state.pages.put_in_swap(part);
             }
         }
     }
@@ -261,7 +261,7 @@ impl State {
         self.sweep();
         let Ok(process) = Process::look(&self.pages.marks) else { return };
         self.fault_back(&process, span, |_| true);
-        self.pages.to_ram(span);
+        self.pages.put_in_ram(span);
     }
 
     fn unplug(&mut self, device: usize) {

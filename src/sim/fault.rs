@@ -122,7 +122,7 @@ impl State {
             let mut moved = true;
             if let Some(target) = target.filter(|target| tries > 0 && self.should_move(key, span, *target)) {
                 self.counters.gpus[device].migrate_tries_by_size[class] += 1;
-                moved = self.to_vram(process, span, target).is_ok();
+                moved = self.move_to_vram(process, span, target).is_ok();
             }
             tries = tries.saturating_sub(1);
             if !moved && forced.is_none() {

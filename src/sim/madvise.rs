@@ -24,7 +24,7 @@ impl State {
         let features = self.devices[vm.device].spec.features;
         // The top bits of the address are dropped, whatever they are.
         let start = advice.start & (VM_SIZE - 1);
-        let aligned = start.is_multiple_of(PAGE) && advice.range.is_multiple_of(PAGE) && advice.range >= PAGE;
+        let aligned = start % PAGE == 0 && advice.range % PAGE == 0 && advice.range >= PAGE;
         let purgeable = advice.type_ == DRM_XE_VMA_ATTR_PURGEABLE_STATE;
         if !features.madvise || !aligned || !self.fields_are_sane(key, advice) || advice.reserved != [0; 2] {
             return Err(libc::EINVAL);
@@ -122,7 +122,7 @@ impl State {
         for (range, held) in straddling {
             if matches!(held, Some(Held::Vram(_))) {
                 let process = Process::look(&self.pages.marks).map_err(errno)?;
-                let _ = self.to_ram(&process, range);
+                let _ = self.fault_in(&process, range);
             }
             if let Some(vm) = self.vms.get_mut(&key) {
                 vm.ranges.take(range);

@@ -24,7 +24,7 @@ impl State {
     /// PAGEMAP_SCAN: the runs of pages that `scan` asks for, until `found` is full.
     pub(super) fn pagemap_scan(&self, scan: &mut pm_scan_arg, found: &mut [page_region]) -> Answer<usize> {
         let masks = scan.category_inverted | scan.category_mask | scan.category_anyof_mask | scan.return_mask;
-        if scan.flags != 0 || !scan.start.is_multiple_of(PAGE) || masks & !KNOWN_CATEGORIES != 0 {
+        if scan.flags != 0 || scan.start % PAGE != 0 || masks & !KNOWN_CATEGORIES != 0 {
             return Err(libc::EINVAL);
         }
         if scan.end < scan.start {
@@ -53,14 +53,14 @@ impl State {
             Page::Swap => PAGE_IS_SWAPPED,
             Page::Guard => PAGE_IS_SWAPPED | PAGE_IS_GUARD,
             // Mapped as one as long as all of an aligned block is there.
-            Page::Vram(_) if run.len() == BLOCK && run.start.is_multiple_of(BLOCK) => PAGE_IS_SWAPPED | PAGE_IS_HUGE,
+            Page::Vram(_) if run.len() == BLOCK && run.start % BLOCK == 0 => PAGE_IS_SWAPPED | PAGE_IS_HUGE,
             Page::Vram(_) => PAGE_IS_SWAPPED,
         }
     }
 
     /// The entries of `/proc/self/pagemap` from byte `offset` on; whole entries only, as in the kernel.
     pub(super) fn pagemap_entries(&self, offset: u64, bytes: &mut [u8]) -> Answer<usize> {
-        if !offset.is_multiple_of(8) || !bytes.len().is_multiple_of(8) {
+        if offset % 8 != 0 || bytes.len() % 8 != 0 {
             return Err(libc::EINVAL);
         }
         let process = Process::look(&self.pages.marks).map_err(errno)?;
