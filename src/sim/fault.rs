@@ -170,11 +170,13 @@ impl State {
         let vm = &self.vms[&key];
         let user = vm.device;
         let Some((_, range)) = vm.ranges.at(part.start) else { return };
-        let at = match range.held {
-            Some(Held::Vram(pagemap)) => End::Gpu(self.pages.vram.pagemap(pagemap).device),
-            _ => End::Host,
+        let Some(Held::Vram(pagemap)) = range.held else {
+            return self.counters.used(user, End::Host, part.len(), 0);
         };
-        let hops = if let End::Gpu(holder) = at { self.hops(user, holder) } else { 0 };
-        self.counters.used(user, at, part.len(), hops);
+        let holder = self.pages.vram.pagemap(pagemap).device;
+        self.counters.used(user, End::Gpu(holder), part.len(), self.hops(user, holder));
+        if holder != user {
+            self.count_astray((user, holder), pagemap, part.len());
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::{
     vm::Held,
     vram::{AllocationId, PagemapId},
 };
+use crate::uapi::PAGE_IS_PFNZERO;
 use std::io;
 
 /// Whose pages a collection accepts where they are, and what it demands of them.
@@ -62,11 +63,25 @@ impl State {
         if let Some((source, bytes)) = self.source(process, span, target)? {
             let hops = if let End::Gpu(from) = source { self.hops(from, device) } else { 0 };
             self.counters.copied(source, End::Gpu(device), bytes, hops);
+            if let End::Gpu(from) = source {
+                // The source writes through the target's BAR.
+                self.count_astray((device, from), target, bytes);
+            }
         }
         self.counters.gpus[device].migrations += 1;
         self.pages.put_in_vram(span, target);
         self.notify(span, Event::Changed);
         Ok(())
+    }
+
+    /// The driver adds the offset in VRAM to the BAR's address and does not look whether the BAR reaches that far
+    /// (`xe_page_to_pcie` in `xe_svm.c`): counts `bytes` in `pagemap` that went to addresses beyond it.
+    pub(super) fn count_astray(&mut self, (user, holder): (usize, usize), pagemap: PagemapId, bytes: u64) {
+        let found = self.pages.vram.pagemap(pagemap);
+        let tile = self.devices[found.device].spec.tiles[found.tile];
+        if tile.cpu_visible < tile.total {
+            self.counters.link(user, holder).bytes_astray += bytes;
+        }
     }
 
     /// From where how much has to be copied. EBUSY if a page cannot be collected, if a part is in the target already,
@@ -77,6 +92,7 @@ impl State {
         for (part, page) in self.pages.runs(process, span).map_err(errno)? {
             let end = match page {
                 Page::Absent => continue,
+                Page::Real(categories) if categories & PAGE_IS_PFNZERO != 0 => continue,
                 Page::Real(_) | Page::Ram => End::Host,
                 Page::Vram(at) if at.pagemap != target && self.pages.vram.pagemap(at.pagemap).owner == owner => {
                     End::Gpu(self.pages.vram.pagemap(at.pagemap).device)
@@ -93,7 +109,7 @@ impl State {
     }
 
     /// Evicts the oldest allocations until `bytes` are free. ENOSPC if what is left cannot be evicted.
-    fn make_room(&mut self, pagemap: PagemapId, bytes: u64) -> Answer {
+    pub(super) fn make_room(&mut self, pagemap: PagemapId, bytes: u64) -> Answer {
         let (device, tile) = (self.pages.vram.pagemap(pagemap).device, self.pages.vram.pagemap(pagemap).tile);
         loop {
             let total = self.devices[device].spec.tiles[tile].total;
@@ -112,6 +128,7 @@ impl State {
         for part in self.pages.shown(allocation) {
             self.bring_back(part, allocation.pagemap);
         }
+        debug_assert!(self.pages.vram.allocation(allocation).is_none(), "all its pages were shown somewhere");
     }
 
     /// `part`, all of it in `pagemap`, goes to RAM.

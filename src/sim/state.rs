@@ -109,21 +109,26 @@ impl State {
         }
     }
 
-    /// Answers one request on a device file as the real door does: EINTR is tried again, EAGAIN a few times.
+    /// Answers one request on a device file.
     pub(super) fn ioctl<T>(
         &mut self,
         call: Call,
         fd: BorrowedFd<'_>,
         mut body: impl FnMut(&mut State, FileId, usize) -> Answer<T>,
     ) -> Answer<T> {
+        self.retried(call, |state| {
+            let (file, device) = state.device(fd)?;
+            state.faults.strike(call)?;
+            body(state, file, device)
+        })
+    }
+
+    /// Makes a call as often as the real door would, and counts each try.
+    pub(super) fn retried<T>(&mut self, call: Call, mut body: impl FnMut(&mut State) -> Answer<T>) -> Answer<T> {
         let mut tries = EAGAIN_TRIES;
         loop {
             self.counters.call(call);
-            let answer = self.device(fd).and_then(|(file, device)| {
-                self.faults.strike(call)?;
-                body(self, file, device)
-            });
-            match answer {
+            match body(self) {
                 Err(libc::EINTR) => {}
                 Err(libc::EAGAIN) if tries > 0 => tries -= 1,
                 answer => return answer,

@@ -116,7 +116,7 @@ fn j22_a_peers_pagemap_is_made_by_the_first_who_names_it() {
     let lines = || sim.files().text("/proc/iomem").unwrap().lines().count();
     assert_eq!(lines(), 1);
     vm.prefer(Range::new(0, PAGE).unwrap(), node(&sim, 129).as_raw_fd()).unwrap();
-    assert_eq!(lines(), 2);
+    assert_eq!((lines(), sim.pagemap_cost()), (2, 2 * VRAM / 64));
     sim.shrink();
     assert_eq!(lines(), 1, "an unused one is given up when memory is short");
 }

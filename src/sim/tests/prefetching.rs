@@ -247,9 +247,27 @@ fn a_peer_maps_vram_in_place_without_a_copy() {
     user.touch(memory.range(), Access::Read).unwrap();
     holder.touch(memory.range(), Access::Read).unwrap();
     let counters = sim.counters();
-    assert_eq!(counters.links[&(GpuId(1), GpuId(0))], LinkCounters { bytes_in_place: 4 * BLOCK, bytes_copied: 0 });
+    assert_eq!(
+        counters.links[&(GpuId(1), GpuId(0))],
+        LinkCounters { bytes_in_place: 4 * BLOCK, bytes_copied: 0, bytes_astray: 0 }
+    );
     assert_eq!(counters.gpus[0].page_faults + counters.gpus[1].page_faults, 0);
     assert_eq!(memory.at(vram(0)), 4 * BLOCK);
+}
+
+#[test]
+fn j09_a_small_bar_is_nothing_the_kernel_looks_at() {
+    let mut holder = device(0, 1);
+    holder.tiles[0].cpu_visible = VRAM / 4;
+    let distances = vec![vec![Some(0), Some(4)], vec![Some(4), Some(0)]];
+    let files = Files::tree(Tree::default());
+    let sim = Sim::new(Spec { devices: vec![holder, device(1, 1)], distances, files });
+    let (holder, user) = (TestVm::mirroring(&sim, 0), TestVm::mirroring(&sim, 1));
+    let memory = Memory::populated(&sim, BLOCK);
+    holder.prefetch(memory.range(), 1).unwrap();
+    user.prefer(memory.range(), holder.raw()).unwrap();
+    user.touch(memory.range(), Access::Read).unwrap();
+    assert_eq!(sim.counters().links[&(GpuId(1), GpuId(0))].bytes_astray, BLOCK);
 }
 
 #[test]
