@@ -15,21 +15,8 @@
 mod read;
 mod write;
 
-use crate::{descriptors::Descriptors, driver::Driver, files::Files, gpu::Gpu, location::GpuId};
-use std::{collections::BTreeMap, sync::Arc};
-
 pub(crate) use read::read;
-pub(crate) use write::write;
-
-/// What of a machine is written down.
-pub(crate) struct Subject<'a> {
-    pub(crate) files: &'a Files,
-    pub(crate) driver: &'a Arc<dyn Driver>,
-    pub(crate) descriptors: &'a Arc<Descriptors>,
-    pub(crate) gpus: &'a [Gpu],
-    /// The pairs on which the kernel has given its word.
-    pub(crate) links: BTreeMap<(GpuId, GpuId), bool>,
-}
+pub(crate) use write::{Original, write};
 
 /// How the `README` of a recording starts.
 const README: &str = "A recording of a machine by xeplace, format 1.";

@@ -1,40 +1,51 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writing a machine down.
 
-use super::{CONNECTED, NOT_CONNECTED, README, Subject};
+use super::{CONNECTED, NOT_CONNECTED, README};
 use crate::{
+    descriptors::Descriptors,
     discovery,
+    driver::Driver,
     error::{Error, Result},
-    files::Log,
+    files::{Files, Log},
     gpu::Gpu,
     interconnect::{Interconnect, anonymize},
     location::GpuId,
     query::{self, QUERIES},
 };
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs, io,
     os::unix::fs::symlink,
     path::{Component, Path, PathBuf},
+    sync::Arc,
 };
 
-/// Links are looked at between so many GPUs; files that only a link to a later one needs are not in the recording.
-const MAX_LINKED: usize = 64;
+/// What is recorded.
+pub(crate) struct Original<'a> {
+    pub(crate) driver: &'a Arc<dyn Driver>,
+    pub(crate) files: &'a Files,
+    pub(crate) descriptors: &'a Arc<Descriptors>,
+    pub(crate) gpus: &'a [Gpu],
+    /// What the kernel said of pairs.
+    pub(crate) words: BTreeMap<(GpuId, GpuId), bool>,
+}
 
-/// Writes `subject` into `directory`, which is made; one that has something in it is refused.
-pub(crate) fn write(subject: &Subject<'_>, directory: &Path) -> Result<()> {
+/// Writes a machine into `directory`, which is made; one that has something in it is refused.
+pub(crate) fn write(machine: &Original<'_>, directory: &Path) -> Result<()> {
     make_empty(directory)?;
-    let (files, log) = subject.files.logged();
-    let (gpus, _) = discovery::discover(subject.driver, &files, subject.descriptors)?;
+    let (files, log) = machine.files.logged();
+    let (gpus, _) = discovery::discover(machine.driver, &files, machine.descriptors)?;
     look_at_everything(&gpus, &Interconnect::new(files.clone()));
     // Read by whoever places pages on host nodes.
     let _ = files.text("/sys/devices/system/node/online");
     write_files(directory, &log.lock())?;
     for gpu in &gpus {
         write_replies(directory, gpu)?;
-        write_capabilities(directory, subject, gpu)?;
+        write_capabilities(directory, machine, gpu)?;
     }
-    write_links(directory, subject)?;
+    write_links(directory, machine)?;
     let readme =
         format!("{README}\nSerial numbers and the kernel's command line are not in it, except for pci= there.\n");
     put(&directory.join("README"), readme.as_bytes())
@@ -51,12 +62,9 @@ fn make_empty(directory: &Path) -> Result<()> {
 
 /// So that the log holds all that any later question needs.
 fn look_at_everything(gpus: &[Gpu], interconnect: &Interconnect) {
-    for gpu in gpus {
-        gpu.pcie();
-        for other in gpus.iter().take(MAX_LINKED) {
-            // A GPU whose place cannot be read here cannot be read there either.
-            let _ = interconnect.link(gpu, other);
-        }
+    // A GPU whose place cannot be read here cannot be read there either.
+    for path in gpus.iter().filter_map(|gpu| gpu.path().ok()) {
+        interconnect.look_at(path);
     }
 }
 
@@ -137,9 +145,9 @@ fn write_replies(directory: &Path, gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-fn write_capabilities(directory: &Path, subject: &Subject<'_>, gpu: &Gpu) -> Result<()> {
+fn write_capabilities(directory: &Path, machine: &Original<'_>, gpu: &Gpu) -> Result<()> {
     // The machine's own handle knows what its vms have found out meanwhile.
-    let known = subject.gpus.iter().find(|known| known.address() == gpu.address() && !known.is_lost()).unwrap_or(gpu);
+    let known = machine.gpus.iter().find(|known| known.address() == gpu.address() && !known.is_lost()).unwrap_or(gpu);
     let mut text = String::new();
     for (name, support) in known.capabilities()?.list() {
         let _ = writeln!(text, "{name} {support}");
@@ -151,11 +159,10 @@ fn place_of(directory: &Path, gpu: &Gpu) -> PathBuf {
     directory.join("query").join(gpu.address().to_string())
 }
 
-fn write_links(directory: &Path, subject: &Subject<'_>) -> Result<()> {
+fn write_links(directory: &Path, machine: &Original<'_>) -> Result<()> {
     let mut text = String::new();
-    let address = |id: GpuId| subject.gpus[id.0 as usize].address();
-    for ((from, to), connected) in &subject.links {
-        let (from, to) = (address(*from), address(*to));
+    for ((from, to), connected) in &machine.words {
+        let [from, to] = [from, to].map(|id| machine.gpus[id.0 as usize].address());
         let _ = writeln!(text, "{from} {to} {}", if *connected { CONNECTED } else { NOT_CONNECTED });
     }
     put(&directory.join("links"), text.as_bytes())
