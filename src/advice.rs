@@ -3,7 +3,7 @@
 
 use crate::{
     error::{Error, Result, errno_of},
-    gpu::{Capabilities, Support},
+    capabilities::{Capabilities, Support},
     interconnect::Verdict,
     location::{GpuId, Location, Region},
     machine::Machine,
@@ -275,7 +275,7 @@ fn send_location(
                 effect => effect,
             };
             report.answer(vm, Attribute::PreferredLocation, effect);
-            if let Some(policy) = advice.policy {
+            if advice.policy.is_some() {
                 report.answer(vm, Attribute::MigrationPolicy, policy_effect(effect));
             }
         }

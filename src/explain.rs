@@ -4,7 +4,7 @@
 use crate::{
     attributes::{AttributeRun, StoredLocation},
     error::Result,
-    gpu::Support,
+    capabilities::Support,
     interconnect::Verdict,
     location::{Location, Region},
     machine::Machine,
@@ -117,9 +117,8 @@ fn target(machine: &Machine, region: Region, case: &Case<'_, '_>) -> Vec<Obstacl
     if !found.is_fully_visible() && case.vms.iter().any(|vm| vm.gpu() != region.gpu) {
         obstacles.push(Obstacle::SmallBar { cpu_visible: found.cpu_visible, total: found.total });
     }
-    let free = found.total.saturating_sub(found.used);
-    if free < BLOCK.min(case.run.range.len()) {
-        obstacles.push(Obstacle::Full { free, total: found.total });
+    if found.free() < BLOCK.min(case.run.range.len()) {
+        obstacles.push(Obstacle::Full { free: found.free(), total: found.total });
     }
     obstacles.dedup();
     obstacles

@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a simulated machine is made of, however it was described.
 
-use crate::{address::PciAddress, files::Files};
+use super::{parser, topology::Topology, tree::tree};
+use crate::{address::PciAddress, error::Result, files::Files};
+
+/// The machine that `text` describes, or [`Error::MachineString`](crate::Error::MachineString) saying where it stops
+/// making sense.
+pub(crate) fn parse(text: &str) -> Result<Spec> {
+    let description = parser::read(text)?;
+    let topology = Topology::new(&description);
+    let files = Files::tree(tree(&description, &topology));
+    let distances = topology.distances();
+    Ok(Spec { devices: topology.gpus.into_iter().map(|gpu| gpu.spec).collect(), distances, files })
+}
 
 /// Everything that the simulated driver needs to know of its machine.
 #[derive(Debug)]

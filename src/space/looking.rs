@@ -93,7 +93,7 @@ impl<'fd> Space<'fd> {
     fn supposed(&self, recorded: Option<&State>) -> Place {
         let found = |region, confidence| Place::Vram { region: Some(region), confidence };
         let mut regions = self.machine().gpus().iter().flat_map(|gpu| {
-            let region = |memory: &crate::gpu::MemoryRegion| Region { gpu: gpu.id(), instance: memory.instance };
+            let region = |memory: &crate::query::MemoryRegion| Region { gpu: gpu.id(), instance: memory.instance };
             gpu.regions().iter().map(region).collect::<Vec<_>>()
         });
         if let (Some(only), None) = (regions.next(), regions.next()) {

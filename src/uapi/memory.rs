@@ -150,6 +150,12 @@ unsafe fn trim(address: *mut libc::c_void, length: usize) {
     }
 }
 
+/// Bytes in a page of this process.
+pub(crate) fn page_size() -> u64 {
+    // SAFETY: takes a number and answers one.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
+}
+
 /// `mincore`: one byte a page, bit 0 set where the page is in memory. `start` is page-aligned.
 pub fn mincore(start: u64, pages: &mut [u8]) -> io::Result<()> {
     // SAFETY: the kernel writes one byte a page, which is what the slice has; the addresses are only asked about.
