@@ -110,14 +110,17 @@ impl Cause {
                 let mut to: Vec<GpuId> = self.pairs.iter().map(|(_, to)| *to).collect();
                 to.sort();
                 to.dedup();
-                format!("connected, but not all VRAM of {} is behind its BAR, so no other GPU may use it", words::gpus(&to))
+                format!(
+                    "connected, but not all VRAM of {} is behind its BAR, so no other GPU may use it",
+                    words::gpus(&to)
+                )
             }
             (Trouble::ProbablyYes, Reason::CommonBridge(_)) => {
                 "a guess: whether the bridges on the way redirect traffic between peers (ACS) is shown to root only"
                     .to_owned()
             }
-            (Trouble::ProbablyYes | Trouble::ProbablyNo, reason) => format!("a guess: {}", split(reason).0),
-            (Trouble::No | Trouble::Unknown, reason) => split(reason).0,
+            (Trouble::ProbablyYes | Trouble::ProbablyNo, reason) => format!("a guess: {}", in_short(reason)),
+            (Trouble::No | Trouble::Unknown, reason) => in_short(reason),
         }
     }
 
@@ -126,6 +129,7 @@ impl Cause {
         const LOOK: &str = "look as root, or ask the kernel with `xeplace topo --probe`";
         match self.trouble {
             Trouble::SmallBar => Some("enable Resizable BAR and decoding above 4 GiB in the firmware".to_owned()),
+            Trouble::No if self.reason == Reason::Kernel => Some("`sudo xeplace topo` may see what it is".to_owned()),
             Trouble::No => split(&self.reason).1,
             Trouble::ProbablyYes | Trouble::Unknown => Some(LOOK.to_owned()),
             Trouble::ProbablyNo => Some(match split(&self.reason).1 {
@@ -133,6 +137,19 @@ impl Cause {
                 None => LOOK.to_owned(),
             }),
         }
+    }
+}
+
+/// What is the matter, without a long list of functions: the remedy has it too.
+fn in_short(reason: &Reason) -> String {
+    match reason {
+        Reason::AcsRedirect(functions) if functions.len() > 4 => format!(
+            "ACS redirect at {} and {} other functions sends their traffic to a host bridge that is not in the kernel's \
+             list of those that pass it",
+            functions[0],
+            functions.len() - 1
+        ),
+        reason => split(reason).0,
     }
 }
 

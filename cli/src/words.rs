@@ -53,6 +53,11 @@ pub fn gpus(gpus: &[GpuId]) -> String {
     format!("gpu{plural} {}", list(gpus))
 }
 
+/// `gpu 3`, `each of gpus 0-2`.
+pub fn each(list: &[GpuId]) -> String {
+    if list.len() == 1 { gpus(list) } else { format!("each of {}", gpus(list)) }
+}
+
 /// `1 GPU`, `2 GPUs`.
 pub fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

@@ -15,7 +15,7 @@ use xeplace::{Gpu, GpuId, Link, Verdict};
 /// GPUs up to which each pair is shown: a matrix of more does not fit on a screen.
 const MATRIX: usize = 16;
 /// Columns of a cell in the matrix.
-const CELL: usize = 7;
+const CELL: usize = 8;
 
 pub fn show(topology: &Topology, target: &Target, page: &mut Page) {
     let gpus = topology.machine.gpus();
@@ -38,7 +38,19 @@ pub fn show(topology: &Topology, target: &Target, page: &mut Page) {
 fn listing(topology: &Topology) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header(["GPU", "PCI address", "Name", "VRAM", "Used", "Behind BAR", "Tiles", "Node", "PCIe", "", "Group"]);
+    table.set_header([
+        "GPU",
+        "PCI address",
+        "Name",
+        "VRAM",
+        "Used",
+        "Behind BAR",
+        "Tiles",
+        "Node",
+        "PCIe",
+        "",
+        "Group",
+    ]);
     for (gpu, regions) in topology.machine.gpus().iter().zip(&topology.regions) {
         let sum = |part: fn(&xeplace::MemoryRegion) -> u64| regions.iter().map(part).sum::<u64>();
         let (total, visible) = (sum(|region| region.total), sum(|region| region.cpu_visible));
@@ -151,7 +163,7 @@ fn legend(ways: &BTreeMap<u32, Vec<f64>>, causes: &[Cause], some_have_none: bool
             }
             _ => String::new(),
         };
-        explain(page, &hops.to_string(), &format!("connected, {hops} PCI functions apart{speed}"));
+        explain(page, &hops.to_string(), &format!("connected, {hops} hops{speed}"));
     }
     let has = |wanted: &[Trouble]| causes.iter().any(|cause| wanted.contains(&cause.trouble));
     if has(&[Trouble::No, Trouble::ProbablyNo]) {
@@ -187,9 +199,14 @@ fn footnotes(causes: &[Cause], page: &mut Page) {
 fn groups_in_short(topology: &Topology, page: &mut Page) {
     page.line("");
     page.line(page.paint(Ink::Bold, "Interconnect groups: GPUs of one group can use each other's VRAM"));
-    for (place, group) in topology.groups.iter().enumerate() {
+    for (place, group) in topology.groups.iter().enumerate().filter(|(_, group)| group.gpus.len() > 1) {
         let head = format!("{:>5}  ", words::letters(place));
         page.paragraph(&head, 7, &format!("{} ({})", words::gpus(&group.gpus), group.basis));
+    }
+    let alone: Vec<GpuId> =
+        topology.groups.iter().filter_map(|group| (group.gpus.len() == 1).then(|| group.gpus[0])).collect();
+    if !alone.is_empty() {
+        explain(page, "alone", &words::gpus(&alone));
     }
     let causes = of_large(topology);
     if !causes.0.is_empty() {
