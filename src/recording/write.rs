@@ -3,29 +3,40 @@
 
 use super::{CONNECTED, NOT_CONNECTED, README};
 use crate::{
+    descriptors::Descriptors,
     discovery,
+    driver::Driver,
     error::{Error, Result},
-    files::Log,
+    files::{Files, Log},
     gpu::Gpu,
     interconnect::{Interconnect, anonymize},
-    machine::Machine,
+    location::GpuId,
     query::{self, QUERIES},
 };
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs, io,
     os::unix::fs::symlink,
     path::{Component, Path, PathBuf},
+    sync::Arc,
 };
 
-/// Links are looked at between so many GPUs; files that only a link to a later one needs are not in the recording.
-const MAX_LINKED: usize = 64;
+/// What is recorded.
+pub(crate) struct Original<'a> {
+    pub(crate) driver: &'a Arc<dyn Driver>,
+    pub(crate) files: &'a Files,
+    pub(crate) descriptors: &'a Arc<Descriptors>,
+    pub(crate) gpus: &'a [Gpu],
+    /// What the kernel said of pairs.
+    pub(crate) words: BTreeMap<(GpuId, GpuId), bool>,
+}
 
-/// Writes `machine` into `directory`, which is made; one that has something in it is refused.
-pub(crate) fn write(machine: &Machine, directory: &Path) -> Result<()> {
+/// Writes a machine into `directory`, which is made; one that has something in it is refused.
+pub(crate) fn write(machine: &Original<'_>, directory: &Path) -> Result<()> {
     make_empty(directory)?;
-    let (files, log) = machine.files().logged();
-    let (gpus, _) = discovery::discover(machine.driver(), &files, machine.descriptors())?;
+    let (files, log) = machine.files.logged();
+    let (gpus, _) = discovery::discover(machine.driver, &files, machine.descriptors)?;
     look_at_everything(&gpus, &Interconnect::new(files.clone()));
     // Read by whoever places pages on host nodes.
     let _ = files.text("/sys/devices/system/node/online");
@@ -51,12 +62,9 @@ fn make_empty(directory: &Path) -> Result<()> {
 
 /// So that the log holds all that any later question needs.
 fn look_at_everything(gpus: &[Gpu], interconnect: &Interconnect) {
-    for gpu in gpus {
-        gpu.pcie();
-        for other in gpus.iter().take(MAX_LINKED) {
-            // A GPU whose place cannot be read here cannot be read there either.
-            let _ = interconnect.link(gpu, other);
-        }
+    // A GPU whose place cannot be read here cannot be read there either.
+    for path in gpus.iter().filter_map(|gpu| gpu.path().ok()) {
+        interconnect.look_at(path);
     }
 }
 
@@ -137,9 +145,9 @@ fn write_replies(directory: &Path, gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-fn write_capabilities(directory: &Path, machine: &Machine, gpu: &Gpu) -> Result<()> {
+fn write_capabilities(directory: &Path, machine: &Original<'_>, gpu: &Gpu) -> Result<()> {
     // The machine's own handle knows what its vms have found out meanwhile.
-    let known = machine.gpus().iter().find(|known| known.address() == gpu.address() && !known.is_lost()).unwrap_or(gpu);
+    let known = machine.gpus.iter().find(|known| known.address() == gpu.address() && !known.is_lost()).unwrap_or(gpu);
     let mut text = String::new();
     for (name, support) in known.capabilities()?.list() {
         let _ = writeln!(text, "{name} {support}");
@@ -151,11 +159,11 @@ fn place_of(directory: &Path, gpu: &Gpu) -> PathBuf {
     directory.join("query").join(gpu.address().to_string())
 }
 
-fn write_links(directory: &Path, machine: &Machine) -> Result<()> {
+fn write_links(directory: &Path, machine: &Original<'_>) -> Result<()> {
     let mut text = String::new();
-    for ((from, to), connected) in machine.known_links() {
-        let (from, to) = (machine.gpu(from)?.address(), machine.gpu(to)?.address());
-        let _ = writeln!(text, "{from} {to} {}", if connected { CONNECTED } else { NOT_CONNECTED });
+    for ((from, to), connected) in &machine.words {
+        let [from, to] = [from, to].map(|id| machine.gpus[id.0 as usize].address());
+        let _ = writeln!(text, "{from} {to} {}", if *connected { CONNECTED } else { NOT_CONNECTED });
     }
     put(&directory.join("links"), text.as_bytes())
 }

@@ -94,11 +94,6 @@ impl Pages {
         Ok(runs.iter().map(|(part, page)| (part, *page)).collect())
     }
 
-    /// The page at `address` if the simulation has moved it.
-    pub(super) fn moved_at(&self, address: u64) -> Option<Page> {
-        self.moved.at(address).map(|(_, page)| *page)
-    }
-
     /// What of `span` is in VRAM, and in which allocation.
     pub(super) fn in_vram(&self, span: Span) -> Vec<(Span, AllocationId)> {
         let held = |(part, page): (Span, &Page)| match page {

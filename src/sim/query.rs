@@ -100,7 +100,7 @@ impl State {
         let identity = u64::from(spec.revision) << 16 | u64::from(spec.device_id);
         let mut words = Words::default();
         words.u32(5).u32(0);
-        [identity, flags, MIN_ALIGNMENT, u64::from(VA_BITS), MAX_PRIORITY].map(|value| drop(words.u64(value)));
+        words.u64s([identity, flags, MIN_ALIGNMENT, u64::from(VA_BITS), MAX_PRIORITY]);
         words.0
     }
 
@@ -115,8 +115,7 @@ impl State {
             for (kind, version) in [(DRM_XE_QUERY_GT_TYPE_MAIN, [20, 1]), (DRM_XE_QUERY_GT_TYPE_MEDIA, [13, 1])] {
                 words.u16s([kind, tile, 2 * tile + kind, 0, 0, 0]).u32(REFERENCE_CLOCK);
                 // The structure is aligned to 8 bytes, the clock ends at 16.
-                words.u64(near).u64(all ^ near).u16s([version[0], version[1], 4, 0]);
-                [0; 7].map(|word| drop(words.u64(word)));
+                words.u64s([near, all ^ near]).u16s([version[0], version[1], 4, 0]).u64s([0; 7]);
             }
         }
         words.0
@@ -126,8 +125,7 @@ impl State {
         let mut words = Words::default();
         words.u32(ENGINES.len() as u32).u32(0);
         for (class, gt) in ENGINES {
-            words.u16s([class, 0, gt, 0]);
-            [0; 3].map(|word| drop(words.u64(word)));
+            words.u16s([class, 0, gt, 0]).u64s([0; 3]);
         }
         words.0
     }
@@ -177,15 +175,13 @@ impl Words {
         self
     }
 
-    fn u64(&mut self, value: u64) -> &mut Words {
-        self.0.extend(value.to_le_bytes());
+    fn u64s<const N: usize>(&mut self, values: [u64; N]) -> &mut Words {
+        values.iter().for_each(|value| self.0.extend(value.to_le_bytes()));
         self
     }
 
     /// `struct drm_xe_mem_region`: total, used, visible, visible used.
     fn region(&mut self, class_and_instance: [u16; 2], sizes: [u64; 4]) {
-        self.u16s(class_and_instance).u32(4096);
-        sizes.map(|size| drop(self.u64(size)));
-        [0; 6].map(|word| drop(self.u64(word)));
+        self.u16s(class_and_instance).u32(4096).u64s(sizes).u64s([0; 6]);
     }
 }

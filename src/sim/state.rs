@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) pages: Pages,
     pub(super) groups: Groups,
     pub(super) policies: Spans<MemoryPolicy>,
+    /// The node of pages that `mbind` has moved.
+    pub(super) nodes: Spans<i32>,
     pub(super) counters: Counters,
     pub(super) faults: Faults,
     pub(super) log: Vec<String>,
@@ -98,6 +100,7 @@ impl State {
             pages: Pages::default(),
             groups: Groups::default(),
             policies: Spans::default(),
+            nodes: Spans::default(),
             counters: Counters::of(gpus),
             faults: Faults::default(),
             log: Vec::new(),
@@ -152,7 +155,9 @@ impl State {
     pub(super) fn sweep(&mut self) {
         for file in self.open.sweep() {
             let vms: Vec<VmKey> = self.vms.range((file, 0)..=(file, u32::MAX)).map(|(key, _)| *key).collect();
-            vms.into_iter().for_each(|key| drop(self.close_vm(key)));
+            for key in vms {
+                self.close_vm(key);
+            }
         }
     }
 

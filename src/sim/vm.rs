@@ -158,14 +158,13 @@ impl State {
         if destroy.pad != 0 || destroy.reserved != [0; 2] {
             return Err(libc::EINVAL);
         }
-        self.close_vm((file, destroy.vm_id)).ok_or(libc::ENOENT)
+        if self.close_vm((file, destroy.vm_id)) { Ok(()) } else { Err(libc::ENOENT) }
     }
 
-    /// Ends a vm: its mappings go, the pages stay where they are.
-    pub(super) fn close_vm(&mut self, key: VmKey) -> Option<()> {
-        self.vms.remove(&key)?;
+    /// Ends a vm, if there is one: its mappings go, the pages stay where they are.
+    pub(super) fn close_vm(&mut self, key: VmKey) -> bool {
         self.groups.leave(Peer::Vm(key));
-        Some(())
+        self.vms.remove(&key).is_some()
     }
 
     /// `xe_vm_get_property_ioctl`.
