@@ -323,6 +323,16 @@ fn place(categories: u64) -> Place {
     }
 }
 
+/// Where pages in VRAM are on a machine that has one region: there is nothing to find out.
+pub(crate) fn only_vram(machine: &Machine) -> Option<Place> {
+    let mut regions = machine
+        .gpus()
+        .iter()
+        .flat_map(|gpu| gpu.regions().iter().map(|found| Region { gpu: gpu.id(), instance: found.instance }));
+    let (only, None) = (regions.next()?, regions.next()) else { return None };
+    Some(Place::Vram { region: Some(only), confidence: Confidence::Exact })
+}
+
 /// Whether any swap is configured. Unknown counts as yes.
 fn has_swap(files: &Files) -> bool {
     files.text("/proc/swaps").map_or(true, |text| text.lines().count() > 1)
