@@ -260,6 +260,7 @@ impl State {
         self.notify(span, Event::Unmapped);
         self.pages.unmap(span);
         self.policies.take(span);
+        self.nodes.take(span);
     }
 
     /// The pages of `span` are given back, the mapping stays.

@@ -156,12 +156,16 @@ impl Driver for Sim {
         self.with(|state| state.mincore(range, pages))
     }
 
-    fn mbind(&self, range: Range, policy: &MemoryPolicy, _move_pages: bool) -> io::Result<()> {
-        self.with(|state| state.mbind(range, policy))
+    fn mbind(&self, range: Range, policy: &MemoryPolicy, move_pages: bool) -> io::Result<()> {
+        self.with(|state| state.mbind(range, policy, move_pages))
     }
 
     fn get_mempolicy(&self, address: u64) -> io::Result<MemoryPolicy> {
         self.with(|state| state.get_mempolicy(address))
+    }
+
+    fn page_nodes(&self, range: Range, nodes: &mut [i32]) -> io::Result<()> {
+        self.with(|state| state.page_nodes(range, nodes))
     }
 
     fn map(&self, length: u64, alignment: u64, kind: MapKind) -> io::Result<Mapping> {

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) pages: Pages,
     pub(super) groups: Groups,
     pub(super) policies: Spans<MemoryPolicy>,
+    /// The node of pages that `mbind` has moved.
+    pub(super) nodes: Spans<i32>,
     pub(super) counters: Counters,
     pub(super) faults: Faults,
     pub(super) log: Vec<String>,
@@ -101,6 +103,7 @@ impl State {
             pages: Pages::default(),
             groups: Groups::default(),
             policies: Spans::default(),
+            nodes: Spans::default(),
             counters: Counters::of(gpus),
             faults: Faults::default(),
             log: Vec::new(),
