@@ -2,8 +2,8 @@
 //! Telling vms what is wished, and what became of it.
 
 use crate::{
-    error::{Error, Result, errno_of},
     capabilities::{Capabilities, Support},
+    error::{Error, Result, errno_of},
     interconnect::Verdict,
     location::{GpuId, Location, Region},
     machine::Machine,

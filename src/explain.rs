@@ -3,8 +3,8 @@
 
 use crate::{
     attributes::{AttributeRun, StoredLocation},
-    error::Result,
     capabilities::Support,
+    error::Result,
     interconnect::Verdict,
     location::{Location, Region},
     machine::Machine,

@@ -30,6 +30,7 @@ enum Source {
     Host,
     Directory(PathBuf),
     Tree(Tree),
+    Overlaid { upper: Tree, lower: Files },
 }
 
 /// Everything that was read: what a recording has to hold.
@@ -89,6 +90,35 @@ impl Tree {
         self.0.range(path.to_owned()..).map(|(found, _)| found).take_while(move |found| found.starts_with(path))
     }
 
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match self.0.get(path) {
+            Some(Node::File(bytes)) => Ok(bytes.clone()),
+            Some(Node::Live(content)) => content(),
+            _ if self.is_directory(path) => Err(errno(libc::EISDIR)),
+            _ => Err(errno(libc::ENOENT)),
+        }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<BTreeSet<String>> {
+        if !self.is_directory(path) {
+            return Err(errno(libc::ENOENT));
+        }
+        let names = self.below(path).filter_map(|found| found.strip_prefix(path).ok()?.components().next());
+        Ok(names.map(|name| name.as_os_str().to_string_lossy().into_owned()).collect())
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.0.contains_key(path) || self.is_directory(path)
+    }
+
+    /// Where the link at `path` points, if it is one.
+    fn target(&self, path: &Path) -> Option<PathBuf> {
+        match self.0.get(path) {
+            Some(Node::Link(target)) => Some(target.clone()),
+            _ => None,
+        }
+    }
+
     fn is_directory(&self, path: &Path) -> bool {
         matches!(self.0.get(path), Some(Node::Directory)) || self.below(path).any(|found| found != path)
     }
@@ -114,6 +144,11 @@ impl Files {
         matches!(&*self.source, Source::Host)
     }
 
+    /// The same files with those of `upper` over them.
+    pub(crate) fn overlaid(&self, upper: Tree) -> Files {
+        Files { source: Arc::new(Source::Overlaid { upper, lower: self.clone() }), log: None }
+    }
+
     /// The same files, with everything that is read from now on noted in the log.
     pub(crate) fn logged(&self) -> (Files, Arc<Mutex<Log>>) {
         let log = Arc::new(Mutex::new(Log::default()));
@@ -123,16 +158,7 @@ impl Files {
     /// The content of a file.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         let path = self.place(path.as_ref())?;
-        let bytes = match &*self.source {
-            Source::Host => read_bounded(&path)?,
-            Source::Directory(root) => read_bounded(&below(root, &path))?,
-            Source::Tree(tree) => match tree.0.get(&path) {
-                Some(Node::File(bytes)) => bytes.clone(),
-                Some(Node::Live(content)) => content()?,
-                _ if tree.is_directory(&path) => return Err(errno(libc::EISDIR)),
-                _ => return Err(errno(libc::ENOENT)),
-            },
-        };
+        let bytes = self.source.read(&path)?;
         self.note(|log| log.files.insert(path, bytes.clone()));
         Ok(bytes)
     }
@@ -147,15 +173,7 @@ impl Files {
     /// The names in a directory, sorted.
     pub fn list(&self, path: impl AsRef<Path>) -> io::Result<Vec<String>> {
         let path = self.place(path.as_ref())?;
-        let names: BTreeSet<String> = match &*self.source {
-            Source::Host => names_in(&path)?,
-            Source::Directory(root) => names_in(&below(root, &path))?,
-            Source::Tree(tree) if tree.is_directory(&path) => {
-                let names = tree.below(&path).filter_map(|found| found.strip_prefix(&path).ok()?.components().next());
-                names.map(|name| name.as_os_str().to_string_lossy().into_owned()).collect()
-            }
-            Source::Tree(_) => return Err(errno(libc::ENOENT)),
-        };
+        let names = self.source.list(&path)?;
         self.note(|log| log.directories.insert(path));
         Ok(names.into_iter().collect())
     }
@@ -163,11 +181,7 @@ impl Files {
     /// Whether a file, directory or link target is there.
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
         let Ok(path) = self.place(path.as_ref()) else { return false };
-        let there = match &*self.source {
-            Source::Host => path.exists(),
-            Source::Directory(root) => below(root, &path).exists(),
-            Source::Tree(tree) => tree.0.contains_key(&path) || tree.is_directory(&path),
-        };
+        let there = self.source.exists(&path);
         if there {
             self.note(|log| log.directories.insert(path));
         }
@@ -201,7 +215,7 @@ impl Files {
                 continue;
             }
             let next = real.join(&part);
-            let Some(target) = self.link(&next)? else {
+            let Some(target) = self.source.link(&next)? else {
                 real = next;
                 continue;
             };
@@ -218,30 +232,61 @@ impl Files {
         Ok(real)
     }
 
+    fn note<T>(&self, entry: impl FnOnce(&mut Log) -> T) {
+        if let Some(log) = &self.log {
+            entry(&mut log.lock());
+        }
+    }
+}
+
+/// Each takes a path in which no component but the last is a link.
+impl Source {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match self {
+            Source::Host => read_bounded(path),
+            Source::Directory(root) => read_bounded(&below(root, path)),
+            Source::Tree(tree) => tree.read(path),
+            Source::Overlaid { upper, lower } if !upper.0.contains_key(path) => lower.source.read(path),
+            Source::Overlaid { upper, .. } => upper.read(path),
+        }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<BTreeSet<String>> {
+        match self {
+            Source::Host => names_in(path),
+            Source::Directory(root) => names_in(&below(root, path)),
+            Source::Tree(tree) => tree.list(path),
+            Source::Overlaid { upper, lower } => match (upper.list(path), lower.source.list(path)) {
+                (Ok(above), Ok(under)) => Ok(above.into_iter().chain(under).collect()),
+                (above, under) => above.or(under),
+            },
+        }
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        match self {
+            Source::Host => path.exists(),
+            Source::Directory(root) => below(root, path).exists(),
+            Source::Tree(tree) => tree.exists(path),
+            Source::Overlaid { upper, lower } => upper.exists(path) || lower.source.exists(path),
+        }
+    }
+
     /// Where the link at `path` points, if it is one.
     fn link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
-        let found = match &*self.source {
+        let found = match self {
             Source::Host => fs::read_link(path),
             Source::Directory(root) => fs::read_link(below(root, path)),
-            Source::Tree(tree) => {
-                return Ok(match tree.0.get(path) {
-                    Some(Node::Link(target)) => Some(target.clone()),
-                    _ => None,
-                });
-            }
+            Source::Tree(tree) => return Ok(tree.target(path)),
+            Source::Overlaid { upper, lower } if !upper.0.contains_key(path) => return lower.source.link(path),
+            Source::Overlaid { upper, .. } => return Ok(upper.target(path)),
         };
         match found {
             Ok(target) => Ok(Some(target)),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
             // As in a tree: what a recording does not hold may still be where a link leads.
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) && !self.is_host() => Ok(None),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) && !matches!(self, Source::Host) => Ok(None),
             Err(error) => Err(error),
-        }
-    }
-
-    fn note<T>(&self, entry: impl FnOnce(&mut Log) -> T) {
-        if let Some(log) = &self.log {
-            entry(&mut log.lock());
         }
     }
 }
@@ -305,6 +350,18 @@ mod tests {
         assert_eq!(files.read("/sys/loop").unwrap_err().raw_os_error(), Some(libc::ELOOP));
         assert_eq!(files.text("/proc/self/maps").unwrap(), "now");
         assert!(!files.exists("/sys/bus/usb"));
+    }
+
+    #[test]
+    fn what_lies_above_hides_what_lies_below() {
+        let mut upper = Tree::default();
+        upper.file("/proc/self/maps", "later\n");
+        upper.file("/proc/iomem", "");
+        let files = small_tree().overlaid(upper);
+        assert_eq!(files.text("/proc/self/maps").unwrap(), "later");
+        assert_eq!(files.text("/sys/bus/pci/devices/0000:00:01.0/vendor").unwrap(), "0x8086");
+        assert_eq!(files.list("/proc").unwrap(), ["iomem", "self"]);
+        assert!(files.exists("/proc/iomem") && !small_tree().exists("/proc/iomem"));
     }
 
     #[test]

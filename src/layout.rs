@@ -79,7 +79,7 @@ impl Layout {
         })?;
         let steps = match self.stripe {
             None => self.shards(range, total),
-            Some(bytes) if bytes == 0 || !bytes.is_multiple_of(BLOCK) => {
+            Some(bytes) if bytes == 0 || bytes % BLOCK != 0 => {
                 return Err(Error::Invalid(format!("a stripe of {bytes} bytes is not a multiple of 2 MiB")));
             }
             Some(bytes) if range.len() / bytes > MAX_STEPS => {

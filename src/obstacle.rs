@@ -45,6 +45,8 @@ pub enum Obstacle {
         /// Bytes in all.
         total: u64,
     },
+    /// It is in host memory, but of this other NUMA node.
+    OtherNode(u32),
     /// The GPU has gone.
     Lost,
     /// A vm was told something else; the GPU that faults last wins.
@@ -88,6 +90,7 @@ impl fmt::Display for Obstacle {
             Obstacle::SmallBar { cpu_visible, total } => {
                 write!(out, "only {} of {} MiB of VRAM lie behind the BAR", mib(cpu_visible), mib(total))
             }
+            Obstacle::OtherNode(node) => write!(out, "in host memory of node {node}"),
             Obstacle::Lost => out.write_str("the GPU is gone"),
             Obstacle::OtherWish { vm, location: Some(location) } => write!(out, "{vm} was told {location}"),
             Obstacle::OtherWish { vm, location: None } => write!(out, "somebody else advised {vm}"),

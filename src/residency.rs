@@ -288,6 +288,27 @@ impl PageTable {
         Ok(exact)
     }
 
+    /// The NUMA node of each run of pages of `range`, which is in host memory; what has left meanwhile is left out.
+    pub(crate) fn nodes(&self, range: Range) -> Result<Vec<(Range, u32)>> {
+        let mut found: Vec<(Range, u32)> = Vec::new();
+        let mut nodes = vec![0; PAGES];
+        for chunk in range.chunks(PAGES as u64 * PAGE) {
+            let nodes = &mut nodes[..chunk.pages() as usize];
+            self.driver().page_nodes(chunk, nodes).map_err(Error::kernel("move_pages", chunk))?;
+            for (page, node) in chunk.addresses().step_by(PAGE as usize).zip(&*nodes) {
+                let Ok(node) = u32::try_from(*node) else { continue };
+                let page = Range::between(page, page + PAGE).expect("a page");
+                match found.last_mut() {
+                    Some((last, same)) if *same == node && last.end() == page.start() => {
+                        *last = Range::between(last.start(), page.end()).expect("pages are in order");
+                    }
+                    _ => found.push((page, node)),
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn driver(&self) -> &dyn Driver {
         &**self.machine.driver()
     }

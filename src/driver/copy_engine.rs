@@ -83,7 +83,21 @@ impl<'a> Queue<'a> {
         let engine = drm_xe_engine_class_instance { engine_class: DRM_XE_ENGINE_CLASS_COPY, ..Default::default() };
         let mut queue = drm_xe_exec_queue_create { vm_id, ..Default::default() };
         kernel.door().exec_queue_create(fd, &mut queue, engine)?;
-        Ok(Queue { kernel, fd, id: queue.exec_queue_id, memory: ManuallyDrop::new(memory) })
+        let queue = Queue { kernel, fd, id: queue.exec_queue_id, memory: ManuallyDrop::new(memory) };
+        queue.map(vm_id)?;
+        Ok(queue)
+    }
+
+    /// Maps the queue's own memory, so that the only faults are those on the memory to be touched.
+    fn map(&self, vm_id: u32) -> io::Result<()> {
+        let op = drm_xe_vm_bind_op {
+            op: DRM_XE_VM_BIND_OP_PREFETCH,
+            addr: self.memory.start(),
+            range: self.memory.len() as u64,
+            ..Default::default()
+        };
+        let bind = drm_xe_vm_bind { vm_id, num_binds: 1, bind: op, ..Default::default() };
+        self.kernel.door().vm_bind(self.fd, &bind, BindSyncs::None)
     }
 
     /// Runs `commands` and waits for their end.

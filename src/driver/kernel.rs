@@ -145,6 +145,11 @@ impl Driver for Kernel {
         memory::get_mempolicy(address)
     }
 
+    fn page_nodes(&self, range: Range, nodes: &mut [i32]) -> io::Result<()> {
+        assert_eq!(range.pages(), nodes.len() as u64, "a number a page");
+        memory::page_nodes(range.start(), nodes)
+    }
+
     fn map(&self, length: u64, alignment: u64, kind: MapKind) -> io::Result<Mapping> {
         Mapping::anonymous(length as usize, alignment as usize, kind == MapKind::Shared)
     }

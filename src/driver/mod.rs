@@ -74,6 +74,8 @@ pub trait Driver: fmt::Debug + Send + Sync {
     fn mbind(&self, range: Range, policy: &MemoryPolicy, move_pages: bool) -> io::Result<()>;
     /// `get_mempolicy` of the mapping at `address`.
     fn get_mempolicy(&self, address: u64) -> io::Result<MemoryPolicy>;
+    /// `move_pages` as a question: the NUMA node of each page, or a negative errno.
+    fn page_nodes(&self, range: Range, nodes: &mut [i32]) -> io::Result<()>;
     /// `mmap` of anonymous memory.
     fn map(&self, length: u64, alignment: u64, kind: MapKind) -> io::Result<Mapping>;
     /// `munmap`.

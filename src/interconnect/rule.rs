@@ -184,7 +184,7 @@ impl Rule {
 /// Root ports and the downstream ports of switches are at even depths below the root bus; what they have below is a
 /// slot, where access control isolates.
 fn is_port_above(way: &[Function], place: usize) -> bool {
-    place > 0 && (way.len() - 1 - place).is_multiple_of(2)
+    place > 0 && (way.len() - 1 - place) % 2 == 0
 }
 
 /// The functions in the state `wanted`, each once.

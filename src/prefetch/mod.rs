@@ -169,6 +169,8 @@ impl<'fd> Job<'fd> {
                 if !is_at_target {
                     let obstacle = reason.cloned().unwrap_or_else(|| self.unforeseen(run.place));
                     push(&mut stays, Stay { range: part, obstacle });
+                } else if let Location::HostNode(node) = self.location {
+                    self.other_nodes(part, node, &mut stays)?;
                 }
             }
         }
@@ -181,6 +183,14 @@ impl<'fd> Job<'fd> {
             stays,
             unmapped: self.unmapped.clone(),
         })
+    }
+
+    /// The kernel's "system" has no node: only the pages themselves tell.
+    fn other_nodes(&self, range: Range, wanted: u32, stays: &mut Vec<Stay>) -> Result<()> {
+        for (range, node) in self.pages.nodes(range)?.into_iter().filter(|(_, node)| *node != wanted) {
+            push(stays, Stay { range, obstacle: Obstacle::OtherNode(node) });
+        }
+        Ok(())
     }
 
     /// A call larger than the VRAM evicts its own first pages and never succeeds (EAGAIN for ever), so a call brings a

@@ -25,6 +25,8 @@ const CHUNK: u64 = 64 << 20;
 pub struct PrefetchJob<'fd> {
     space: Space<'fd>,
     job: Job<'fd>,
+    /// The NUMA policies to be put back when it ends.
+    replaced: Vec<(Range, MemoryPolicy)>,
 }
 
 impl<'fd> Space<'fd> {
@@ -72,11 +74,12 @@ impl<'fd> Space<'fd> {
         let location = self.resolved(to.into(), map_for)?;
         let mover = self.mover(range, location, map_for)?;
         let accessors = self.accessors(range, location, map_for, &mover.0)?;
-        self.follow_to_node(range, location)?;
         let known = self.placed(range, location)?;
         let order = Order { range, location, mover, accessors, known, chunk };
         let job = Job::new(self.machine(), self.pages()?.clone(), order)?;
-        Ok(PrefetchJob { space: self.clone(), job })
+        let mut job = PrefetchJob { space: self.clone(), job, replaced: Vec::new() };
+        job.follow_to_node(range, location)?;
+        Ok(job)
     }
 
     /// The default location has a meaning only for one GPU: the first that is to use the pages.
@@ -166,18 +169,6 @@ impl<'fd> Space<'fd> {
         }
         Ok(placed)
     }
-
-    /// Pages that come home to a node come where the NUMA policy says; those that are home already move there. The policy
-    /// of a range that was not advised to the node is put back at once.
-    fn follow_to_node(&self, range: Range, location: Location) -> Result<()> {
-        let Location::HostNode(node) = location else { return Ok(()) };
-        let policy = MemoryPolicy::preferred(node).ok_or_else(|| Error::NotFound(location.to_string()))?;
-        for mapping in mappings(self.machine().files(), Path::new("/proc/self"), range)? {
-            let call = self.driver().mbind(mapping.range, &policy, true);
-            call.map_err(Error::kernel("mbind", mapping.range))?;
-        }
-        Ok(())
-    }
 }
 
 impl PrefetchJob<'_> {
@@ -197,6 +188,20 @@ impl PrefetchJob<'_> {
         self.job.cancel();
     }
 
+    /// Pages that come home come to the node that the NUMA policy names; those that are home already move there.
+    fn follow_to_node(&mut self, range: Range, location: Location) -> Result<()> {
+        let Location::HostNode(node) = location else { return Ok(()) };
+        let policy = MemoryPolicy::preferred(node).ok_or_else(|| Error::NotFound(location.to_string()))?;
+        let driver = self.space.driver();
+        for mapping in mappings(self.space.machine().files(), Path::new("/proc/self"), range)? {
+            let before = driver.get_mempolicy(mapping.range.start());
+            self.replaced.push((mapping.range, before.map_err(Error::kernel("get_mempolicy", mapping.range))?));
+            let set = driver.mbind(mapping.range, &policy, true);
+            set.map_err(Error::kernel("mbind", mapping.range))?;
+        }
+        Ok(())
+    }
+
     /// What is true now: measured over the whole range at each call.
     pub fn outcome(&self) -> Result<Outcome> {
         let outcome = self.job.outcome()?;
@@ -206,6 +211,15 @@ impl PrefetchJob<'_> {
             state.record.place(stay.range, None);
         }
         Ok(outcome)
+    }
+}
+
+impl Drop for PrefetchJob<'_> {
+    fn drop(&mut self) {
+        for (range, policy) in &self.replaced {
+            // The memory may have been unmapped meanwhile; then there is nothing to put back.
+            let _ = self.space.driver().mbind(*range, policy, false);
+        }
     }
 }
 

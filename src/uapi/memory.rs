@@ -209,6 +209,17 @@ pub fn get_mempolicy(address: u64) -> io::Result<MemoryPolicy> {
     check(status as i32).map(|()| policy)
 }
 
+/// `move_pages` as a question: for each page from `start` on, its NUMA node, or a negative errno (ENOENT for a page that is
+/// nowhere, or in VRAM).
+pub fn page_nodes(start: u64, nodes: &mut [i32]) -> io::Result<()> {
+    let pages: Vec<u64> = (0..nodes.len() as u64).map(|page| start + page * 4096).collect();
+    // SAFETY: both arrays have the length that is told; without target nodes nothing moves.
+    let status = unsafe {
+        libc::syscall(libc::SYS_move_pages, 0, pages.len(), pages.as_ptr(), ptr::null::<i32>(), nodes.as_mut_ptr(), 0)
+    };
+    check(status as i32)
+}
+
 /// Whether this process is still the one that asked first, and not a forked child of it.
 ///
 /// One page, wiped by the kernel in a child (`MADV_WIPEONFORK`), holds a mark: reading it costs no system call.

@@ -11,6 +11,6 @@ pub mod pagemap;
 pub mod xe_drm;
 
 pub use ioctl::{BindSyncs, IoctlFunction};
-pub(crate) use ioctl::{Door, Identity, duplicate, identify, open, read_at, replace};
+pub(crate) use ioctl::{Door, EAGAIN_TRIES, Identity, duplicate, identify, open, read_at, replace};
 pub use pagemap::*;
 pub use xe_drm::*;

@@ -376,7 +376,8 @@ pub struct drm_xe_madvise {
     pub range: u64,
     pub vm_id: u32,
     pub type_: u32,
-    value: [u64; 2],
+    /// The union, as two words. The constructors below fill it in.
+    pub value: [u64; 2],
     pub reserved: [u64; 2],
 }
 
