@@ -207,7 +207,7 @@ impl Gpu {
     }
 
     /// Whether its driver can mirror the process at all.
-    pub(crate) fn can_mirror(&self) -> bool {
+    pub fn can_mirror(&self) -> bool {
         self.has(DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR)
     }
 
@@ -235,7 +235,7 @@ impl Gpu {
     }
 
     /// Whether it is known to have gone.
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 

@@ -205,7 +205,7 @@ pub extern "C" fn xep_space_advise(
         if let Some(report) = report {
             report.write(&xep_report::from(&found));
         }
-        found.accepted()?;
+        drop(found.accepted()?);
         Ok(())
     })
 }

@@ -7,23 +7,38 @@
 #![allow(non_camel_case_types, reason = "names as C has them")]
 #![allow(clippy::too_many_arguments, reason = "C has no slices, and growing structures come with their size")]
 
-mod advice;
-mod gpu;
 mod handle;
-mod layout;
-mod link;
-mod location;
-mod machine;
-mod memory;
-mod obstacle;
-mod prefetch;
 mod raw;
-mod residency;
-mod sim;
-mod space;
 mod status;
-mod table;
+
+// The header has the order of this list.
 mod version;
+
+mod location;
+
+mod machine;
+
+mod gpu;
+
+mod link;
+
+mod space;
+
+mod advice;
+
+mod obstacle;
+
+mod prefetch;
+
+mod residency;
+
+mod layout;
+
+mod memory;
+
+mod sim;
+
+mod table;
 
 pub use advice::*;
 pub use gpu::*;

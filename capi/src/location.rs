@@ -7,8 +7,8 @@ use crate::{
 };
 use xeplace::{Confidence, GpuId, Location, Place, Range, Region, StoredLocation};
 
-/// Stands where a number would be if there were one: an unknown GPU, a NUMA node that the firmware does not tell.
-pub const XEP_UNKNOWN: u32 = 0xffff_ffff;
+/// `XEP_UNKNOWN` of the header.
+pub(crate) const XEP_UNKNOWN: u32 = u32::MAX;
 
 /// Kinds of locations.
 #[repr(C)]
@@ -186,4 +186,3 @@ fn confidence_of(confidence: Confidence) -> xep_confidence {
 pub(crate) fn range(address: *const libc::c_void, length: usize) -> Result<Range> {
     Ok(Range::around(address.addr() as u64, length as u64)?)
 }
-

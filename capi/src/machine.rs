@@ -168,7 +168,9 @@ pub extern "C" fn xep_machine_groups(
         let (array, count) = (raw::array(groups, capacity, "array")?, raw::out(count, "count")?);
         let found = machine.groups();
         let group_of = |gpu: &xeplace::Gpu| found.iter().position(|group| group.gpus.contains(&gpu.id()));
-        count.write(array.fill(machine.gpus().iter().map(|gpu| group_of(gpu).map_or(XEP_UNKNOWN, |group| group as u32))));
+        count.write(
+            array.fill(machine.gpus().iter().map(|gpu| group_of(gpu).map_or(XEP_UNKNOWN, |group| group as u32))),
+        );
         Ok(())
     })
 }

@@ -7,7 +7,7 @@ use crate::{
     status::Text,
 };
 use libc::c_char;
-use xeplace::{Backing, Obstacle};
+use xeplace::{Backing, Location, Obstacle};
 
 /// Kinds of obstacles.
 #[repr(C)]
@@ -54,6 +54,8 @@ pub enum xep_obstacle_kind {
     XEP_OBSTACLE_NEVER_TOUCHED = 19,
     /// The caller stopped the prefetch before.
     XEP_OBSTACLE_CANCELLED = 20,
+    /// It is in host memory, but of another NUMA node: see `location`.
+    XEP_OBSTACLE_OTHER_NODE = 21,
 }
 
 /// What a mapping's pages are made of. Only private anonymous pages migrate to VRAM.
@@ -84,6 +86,7 @@ pub struct xep_obstacle {
     /// XEP_OBSTACLE_OTHER_WISH: the vm; else XEP_UNKNOWN.
     pub vm: u32,
     /// XEP_OBSTACLE_OTHER_WISH: what it was told; XEP_LOCATION_FOREIGN if by a descriptor that is not this library's.
+    /// XEP_OBSTACLE_OTHER_NODE: where it is. Else XEP_LOCATION_NONE.
     pub location: xep_location,
     /// XEP_OBSTACLE_FULL: bytes not in use. XEP_OBSTACLE_SMALL_BAR: bytes behind the BAR.
     pub bytes: u64,
@@ -112,6 +115,7 @@ impl From<&Obstacle> for xep_obstacle {
             Obstacle::Full { free, total } => (found.bytes, found.total) = (*free, *total),
             Obstacle::SmallBar { cpu_visible, total } => (found.bytes, found.total) = (*cpu_visible, *total),
             Obstacle::Evicted { total } => found.total = *total,
+            Obstacle::OtherNode(node) => found.location = Location::HostNode(*node).into(),
             Obstacle::OtherWish { vm, location } => {
                 found.vm = vm.0;
                 found.location = location.map_or_else(xep_location::foreign, xep_location::from);
@@ -145,6 +149,7 @@ fn kind(obstacle: &Obstacle) -> xep_obstacle_kind {
         Obstacle::NotMovedYet => XEP_OBSTACLE_NOT_MOVED_YET,
         Obstacle::NeverTouched => XEP_OBSTACLE_NEVER_TOUCHED,
         Obstacle::Cancelled => XEP_OBSTACLE_CANCELLED,
+        Obstacle::OtherNode(_) => XEP_OBSTACLE_OTHER_NODE,
         _ => XEP_OBSTACLE_OTHER,
     }
 }

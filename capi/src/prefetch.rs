@@ -6,7 +6,7 @@ use crate::{
     handle::Handles,
     location::{range, xep_location},
     obstacle::xep_obstacle,
-    raw::{self, ProgressFunction, plain},
+    raw::{self, plain},
     space::{self, xep_space},
     status::{Failure, Result, status},
 };
@@ -35,6 +35,10 @@ pub struct xep_prefetch {
     /// Bytes that one step moves: a power of two of at least 2 MiB, or 0 for 64 MiB. GPU faults wait for a step. Never more
     /// than a quarter of the target's VRAM is moved in one.
     pub chunk: u64,
+    /// Called after each step; NULL for none. xep_space_start_prefetch() takes none: its caller sees each step.
+    pub progress: xep_progress_function,
+    /// Its first argument.
+    pub user: *mut c_void,
 }
 
 /// What a prefetch achieved, as measured when it had ended. It can grow: pass its size.
@@ -83,7 +87,7 @@ pub struct xep_unmapped {
 
 /// Told after each step how many bytes of how many are dealt with. Returns 0 to go on, anything else to stop. Must not
 /// throw.
-pub type xep_progress_function = Option<ProgressFunction>;
+pub type xep_progress_function = Option<unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64) -> c_int>;
 
 plain!(xep_prefetch, xep_outcome, xep_stay, xep_unmapped);
 
@@ -93,9 +97,8 @@ static JOBS: Handles<xep_prefetch_job, Job> = Handles::new(3, "prefetch job");
 
 /// Moves a range to a location now, and maps it for some GPUs.
 ///
-/// `progress`, which can be NULL, is called with `user` after each step. `outcome` is required. The `prefetch_size` and
-/// `outcome_size` are those of the caller's structures. At most `stay_capacity` runs that did not move are stored in
-/// `stays`.
+/// `outcome` is required. `prefetch_size` and `outcome_size` are those of the caller's structures. At most `capacity`
+/// runs that did not move are stored in `stays`.
 ///
 /// Returns 0 if every byte is in place and mapped. If not, outcome and stays are written all the same, and the negative
 /// errno of the first obstacle is returned, such as -EBUSY for a pinned page, -ENOSPC for a full VRAM, -ECANCELED if
@@ -107,21 +110,20 @@ pub extern "C" fn xep_space_prefetch(
     length: usize,
     prefetch: *const xep_prefetch,
     prefetch_size: usize,
-    progress: xep_progress_function,
-    user: *mut c_void,
     outcome: *mut xep_outcome,
     outcome_size: usize,
     stays: *mut xep_stay,
-    stay_capacity: usize,
+    capacity: usize,
 ) -> c_int {
     status(|| {
         let outcome = raw::structure(outcome, outcome_size, "outcome")?;
-        let stays = raw::array(stays, stay_capacity, "array of stays")?;
-        let mut job = start(space, address, length, prefetch, prefetch_size)?;
-        let found = job.run(raw::progress(progress, user))?;
+        let stays = raw::array(stays, capacity, "array of stays")?;
+        let prefetch = raw::take(prefetch, prefetch_size, "prefetch")?;
+        let mut job = start(space, address, length, prefetch)?;
+        let found = job.run(raw::progress(prefetch.progress, prefetch.user))?;
         outcome.write(&xep_outcome::from(&found));
         stays.fill(found.stays.iter().map(xep_stay::from));
-        found.completed()?;
+        drop(found.completed()?);
         Ok(())
     })
 }
@@ -140,7 +142,11 @@ pub extern "C" fn xep_space_start_prefetch(
 ) -> c_int {
     status(|| {
         let place = raw::out(job, "job")?;
-        let job = start(space, address, length, prefetch, prefetch_size)?;
+        let prefetch = raw::take(prefetch, prefetch_size, "prefetch")?;
+        if prefetch.progress.is_some() {
+            return Err(Failure::invalid("a prefetch that its caller pumps takes no progress function"));
+        }
+        let job = start(space, address, length, prefetch)?;
         place.write(JOBS.open(Arc::new(Mutex::new(job)))?);
         Ok(())
     })
@@ -194,7 +200,7 @@ pub extern "C" fn xep_prefetch_job_outcome(
         outcome.write(&xep_outcome::from(&found));
         stays.fill(found.stays.iter().map(xep_stay::from));
         unmapped.fill(found.unmapped.iter().map(xep_unmapped::from));
-        found.completed()?;
+        drop(found.completed()?);
         Ok(())
     })
 }
@@ -209,11 +215,9 @@ fn start(
     space: *const xep_space,
     address: *const c_void,
     length: usize,
-    prefetch: *const xep_prefetch,
-    size: usize,
+    prefetch: xep_prefetch,
 ) -> Result<PrefetchJob<'static>> {
     let space = space::get(space)?;
-    let prefetch = raw::take(prefetch, size, "prefetch")?;
     if prefetch.reserved != 0 {
         return Err(Failure::invalid("a reserved field of a prefetch is not 0"));
     }

@@ -23,7 +23,7 @@ macro_rules! plain {
     ($($name:ty),* $(,)?) => {
         $(
             // SAFETY: integers, arrays of integers and raw pointers; that there is no padding is checked in `abi.c`.
-            unsafe impl Plain for $name {}
+            unsafe impl $crate::raw::Plain for $name {}
         )*
     };
 }
@@ -114,7 +114,8 @@ pub(crate) fn take<T: Plain>(from: *const T, size: usize, what: &str) -> Result<
         (value.assume_init(), slice::from_raw_parts(from.cast::<u8>().add(known), size - known))
     };
     if rest.iter().any(|byte| *byte != 0) {
-        let words = format!("{what} of {size} bytes sets what this library, which knows {known} of them, does not have");
+        let words =
+            format!("{what} of {size} bytes sets what this library, which knows {known} of them, does not have");
         return Err(Failure::new(libc::E2BIG, words));
     }
     Ok(value)
@@ -158,12 +159,9 @@ pub(crate) fn borrow(fd: c_int) -> Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Asked after each chunk whether to go on: 0, or anything else to stop.
-pub(crate) type ProgressFunction = unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64) -> c_int;
-
 /// The caller's progress function as one of Rust's; without one, it always goes on.
 pub(crate) fn progress(
-    function: Option<ProgressFunction>,
+    function: crate::xep_progress_function,
     user: *mut c_void,
 ) -> impl FnMut(xeplace::Progress) -> ControlFlow<()> {
     move |xeplace::Progress { done, total }| {

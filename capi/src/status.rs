@@ -12,12 +12,12 @@ use std::{
 
 /// Why a call failed, as a C caller is told.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     errno: c_int,
     text: String,
 }
 
-pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
     pub(crate) fn new(errno: c_int, text: impl fmt::Display) -> Failure {

@@ -14,8 +14,8 @@ pub const XEP_TABLE_VERSION: u32 = 1;
 /// Every function of this header as a pointer, under its name without xep_, behind the table's version and size.
 #[repr(C)]
 pub struct xep_table {
-    version: u32,
-    size: u32,
+    table_version: u32,
+    table_size: u32,
     functions: [Function; FUNCTIONS.len()],
 }
 
@@ -25,8 +25,8 @@ macro_rules! functions {
         pub const FUNCTIONS: &[&str] = &[$(stringify!($name)),*];
 
         static TABLE: xep_table = xep_table {
-            version: XEP_TABLE_VERSION,
-            size: size_of::<xep_table>() as u32,
+            table_version: XEP_TABLE_VERSION,
+            table_size: size_of::<xep_table>() as u32,
             functions: [$(Function($name as *const ())),*],
         };
     };
@@ -88,6 +88,7 @@ functions! {
     xep_sim_unpin,
     xep_sim_unplug,
     xep_sim_replug,
+    xep_sim_set_privileged,
     xep_sim_counters,
 }
 
