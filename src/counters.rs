@@ -5,7 +5,10 @@ use crate::{
     error::{Error, Result},
     files::Files,
 };
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// What the driver has counted on one GPU, of all processes, since it was loaded or the counters were reset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -32,7 +35,7 @@ impl SvmCounters {
         Err(missing)
     }
 
-    fn sum(files: &Files, directory: &PathBuf, names: &[String]) -> Result<SvmCounters> {
+    fn sum(files: &Files, directory: &Path, names: &[String]) -> Result<SvmCounters> {
         let mut counters = SvmCounters::default();
         let is_gt = |name: &&String| name.strip_prefix("gt").is_some_and(|number| number.parse::<u16>().is_ok());
         for name in names.iter().filter(is_gt) {

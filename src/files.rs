@@ -307,9 +307,14 @@ fn below(root: &Path, path: &Path) -> PathBuf {
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     // Without waiting for anybody to write to a pipe.
     let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(errno(if path.is_dir() { libc::EISDIR } else { libc::EINVAL }));
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(errno(if metadata.is_dir() { libc::EISDIR } else { libc::EINVAL }));
     }
+    if metadata.len() > MAX_FILE {
+        return Err(errno(libc::EFBIG));
+    }
+    // The files of sysfs and procfs do not tell how long they are.
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {

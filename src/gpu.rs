@@ -199,7 +199,7 @@ impl Gpu {
     pub fn capabilities(&self) -> Result<&Capabilities> {
         let probed = self.probed.get_or_try_init(|| {
             let answer = Capabilities::probe(&*self.driver, self.device()?, self.config_flags());
-            self.answer("probing", answer)
+            self.answer("capability probe", answer)
         })?;
         let Some(known) = self.autoreset.get() else { return Ok(probed) };
         let autoreset = if *known { Support::Enforced } else { Support::Unsupported };
@@ -305,6 +305,20 @@ fn name_of(device_id: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn j33_a_lost_gpu_lets_go_of_its_device_file_at_once_and_keeps_the_number() {
+        let machine = crate::Machine::simulated("bmg").unwrap();
+        let gpu = &machine.gpus()[0];
+        let (file, number) = (&gpu.found.device, gpu.found.device.as_raw_fd());
+        assert_eq!(machine.driver().device_number(file.as_fd()).unwrap(), gpu.device_number());
+        machine.simulation().unwrap().unplug(gpu.id()).unwrap();
+        assert!(!gpu.is_lost(), "nobody has asked yet");
+        assert_eq!(gpu.usage().unwrap_err().errno(), libc::ENODEV);
+        assert_ne!(machine.driver().device_number(file.as_fd()).unwrap(), gpu.device_number());
+        assert_eq!(file.as_raw_fd(), number);
+    }
 
     #[test]
     fn a_gpu_has_the_name_of_the_database_or_its_number() {

@@ -90,6 +90,8 @@ pub enum Reason {
     CommonBridge(PciAddress),
     /// No bridge in common, and these host bridges are not in the kernel's list. Empty where nothing stands for them.
     NoCommonBridge(Vec<HostBridgeId>),
+    /// One of them is part of the processor, and these host bridges are not in the kernel's list.
+    OnRootBus(Vec<HostBridgeId>),
     /// ACS redirect is set at these functions, and the host bridge is not in the kernel's list.
     AcsRedirect(Vec<PciAddress>),
     /// Whether ACS redirect is set cannot be read without privilege.
@@ -154,6 +156,11 @@ impl Interconnect {
         hops.filter(|_| verdict == Verdict::Connected)
     }
 
+    /// Reads all that the rule could ever ask about a device, needed or not.
+    pub(crate) fn look_at(&self, path: &BusPath) {
+        self.rule.look_at(path);
+    }
+
     /// The kernel's word on a pair.
     pub(crate) fn learn(&self, from: GpuId, to: GpuId, connected: bool) {
         self.words.lock().insert((from, to), connected);
@@ -182,24 +189,41 @@ impl Interconnect {
     pub(crate) fn groups(&self, gpus: &[Gpu]) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for gpu in gpus {
-            let mut basis = Basis::Probed;
-            let mut joins = |group: &Group| {
-                group.gpus.iter().all(|member| {
-                    let (connected, known) = self.judge(gpu, &gpus[member.0 as usize]);
-                    basis = basis.and(known);
-                    connected
-                })
-            };
-            let first = groups.iter().position(&mut joins);
-            match first {
+            let mut own = Group { gpus: vec![gpu.id()], basis: Basis::Probed };
+            let mut joined = None;
+            for (place, group) in groups.iter_mut().enumerate() {
+                let (connected, basis) = self.judge_all(gpu, group, gpus);
+                // A weak refusal makes both groups doubtful: the one that it opens and the one that it closes.
+                (own.basis, group.basis) = (own.basis.and(basis), group.basis.and(basis));
+                if connected {
+                    joined = Some(place);
+                    break;
+                }
+            }
+            match joined {
                 Some(place) => {
                     groups[place].gpus.push(gpu.id());
-                    groups[place].basis = groups[place].basis.and(basis);
+                    groups[place].basis = groups[place].basis.and(own.basis);
                 }
-                None => groups.push(Group { gpus: vec![gpu.id()], basis }),
+                None => groups.push(own),
             }
         }
+        if let [alone] = &mut groups[..] {
+            // Nobody had to be asked about the only GPU of a machine.
+            alone.basis = if alone.gpus.len() == 1 { Basis::Predicted } else { alone.basis };
+        }
         groups
+    }
+
+    /// Whether a GPU is connected with all members of a group, and the weakest basis of what was looked at.
+    fn judge_all(&self, gpu: &Gpu, group: &Group, gpus: &[Gpu]) -> (bool, Basis) {
+        let mut weakest = Basis::Probed;
+        let connected = group.gpus.iter().all(|member| {
+            let (connected, basis) = self.judge(gpu, &gpus[member.0 as usize]);
+            weakest = weakest.and(basis);
+            connected
+        });
+        (connected, weakest)
     }
 
     /// Whether two GPUs are connected as far as is known, and how that is known.

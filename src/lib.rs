@@ -102,3 +102,8 @@ pub use sim::Sim;
 pub use space::{PrefetchJob, Space};
 pub use vm::VmId;
 pub use wish::{Advice, Atomics, MigrationPolicy};
+
+/// The README's Rust, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,7 +17,7 @@ use crate::{
     sim::{self, Sim, Spec},
     uapi,
 };
-use std::{collections::BTreeMap, os::fd::BorrowedFd, path::Path, sync::Arc};
+use std::{os::fd::BorrowedFd, path::Path, sync::Arc};
 
 /// All GPUs of a host: found once, then unchanging. A clone is the same machine.
 #[derive(Clone, Debug)]
@@ -161,9 +161,11 @@ impl Machine {
     /// Writes a recording of this machine into `directory`, which is made: all that [`Machine::recorded`] and
     /// [`Machine::link`] need, without serial numbers. Recorded as root, it also says which bridges redirect.
     ///
-    /// Links between more than 64 GPUs may lack files. [`Error::Invalid`] if there is something in the directory.
+    /// [`Error::Invalid`] if there is something in the directory.
     pub fn record(&self, directory: impl AsRef<Path>) -> Result<()> {
-        recording::write(self, directory.as_ref())
+        let Inner { driver, files, descriptors, gpus, interconnect, .. } = &*self.0;
+        let original = recording::Original { driver, files, descriptors, gpus, words: interconnect.words() };
+        recording::write(&original, directory.as_ref())
     }
 
     /// The GPU whose device file `fd` is an open of: its render node or its card node.
@@ -186,11 +188,6 @@ impl Machine {
     /// A vm of `from` was refused (`connected` false) or granted `to`'s memory: the kernel's own word on the link.
     pub(crate) fn learn_link(&self, from: GpuId, to: GpuId, connected: bool) {
         self.0.interconnect.learn(from, to, connected);
-    }
-
-    /// The pairs on which the kernel has given its word.
-    pub(crate) fn known_links(&self) -> BTreeMap<(GpuId, GpuId), bool> {
-        self.0.interconnect.words()
     }
 
     /// The kernel answered ENODEV, which may have meant this GPU: if so, its files go at once.
@@ -239,7 +236,7 @@ mod tests {
         location::Location,
         sim::{Call, Fault},
     };
-    use std::{os::fd::AsFd, time::Instant};
+    use std::os::fd::AsFd;
 
     fn machine(text: &str) -> Machine {
         Machine::simulated(text).unwrap()
@@ -362,6 +359,8 @@ mod tests {
         sim(&machine).inject(Fault { call: Call::Madvise, skip: 0, times: 1, errno: libc::ENOMEM });
         assert_eq!(gpu.capabilities().unwrap_err().errno(), libc::ENOMEM);
         gpu.capabilities().unwrap();
+        let calls = sim(&machine).counters().calls;
+        assert_eq!((calls[&Call::VmCreate], calls[&Call::VmDestroy]), (2, 2));
         sim(&machine).reset_counters();
         gpu.capabilities().unwrap();
         let counters = sim(&machine).counters();
@@ -431,6 +430,45 @@ mod tests {
     }
 
     #[test]
+    fn a_wedged_gpu_is_lost_too() {
+        let machine = machine("bmg");
+        sim(&machine).wedge(GpuId(0)).unwrap();
+        assert!(matches!(machine.gpus()[0].usage(), Err(Error::Lost(_))));
+    }
+
+    #[test]
+    fn a_probe_finds_out_which_of_the_two_is_gone() {
+        let machine = machine("cpu=zen 2x bmg");
+        sim(&machine).unplug(GpuId(1)).unwrap();
+        assert_eq!(machine.probe_link(GpuId(0), GpuId(1)).unwrap_err().errno(), libc::ENODEV);
+        assert!(machine.gpus()[1].is_lost() && !machine.gpus()[0].is_lost());
+    }
+
+    #[test]
+    fn a_gpu_that_comes_back_is_found_by_a_new_machine() {
+        let old = machine("cpu=zen 2x bmg");
+        sim(&old).unplug(GpuId(1)).unwrap();
+        assert!(old.gpus()[1].usage().is_err());
+        sim(&old).replug(GpuId(1)).unwrap();
+        assert!(old.gpus()[1].usage().is_err(), "what was open stays dead");
+        let new = Machine::open_with(sim(&old).clone(), old.files().clone()).unwrap();
+        assert_eq!(new.gpus()[1].address(), old.gpus()[1].address());
+        assert_eq!(new.probe_link(GpuId(0), GpuId(1)).unwrap().verdict, Verdict::Connected);
+    }
+
+    #[test]
+    fn groups_that_the_kernel_made_before_something_changed_are_told_of() {
+        let machine = machine("cpu=zen 2x bmg");
+        let [from, to] = [GpuId(0), GpuId(1)];
+        for (from, to) in [(from, to), (to, from)] {
+            sim(&machine).set_distance(from, to, None).unwrap();
+        }
+        let link = machine.probe_link(from, to).unwrap();
+        assert_eq!((link.verdict, link.reason.clone()), (Verdict::NotConnected, Reason::KernelDisagrees));
+        assert!(link.to_string().contains("stale kernel groups possible"), "{link}");
+    }
+
+    #[test]
     fn a_device_file_is_traced_to_its_gpu() {
         let machine = machine("2x bmg");
         let gpu = &machine.gpus()[1];
@@ -457,11 +495,23 @@ mod tests {
     }
 
     #[test]
-    fn eight_gpus_are_found_in_no_time() {
-        let one = machine("switch(4x bmg) switch(4x bmg)");
-        let start = Instant::now();
-        let again = Machine::open_with(sim(&one).clone(), one.files().clone()).unwrap();
-        assert_eq!(again.gpus().len(), 8);
-        assert!(start.elapsed().as_millis() < 250, "{:?}", start.elapsed());
+    fn discovery_reads_as_much_for_each_gpu() {
+        let reads = |text: &str| {
+            let machine = machine(text);
+            let (files, log) = machine.files().logged();
+            Machine::open_with(machine.driver().clone(), files).unwrap();
+            let log = log.lock();
+            log.files.len() + log.links.len() + log.directories.len()
+        };
+        let [four, eight, sixteen] = ["switch(4x bmg)", "switch(8x bmg)", "switch(16x bmg)"].map(reads);
+        assert_eq!(eight - four, (sixteen - eight) / 2);
+        assert!((eight - four) / 4 <= 8, "{four} for four, {eight} for eight");
+    }
+
+    #[test]
+    fn this_host_is_a_machine() {
+        let machine = Machine::open().unwrap();
+        assert!(machine.simulation().is_none());
+        assert_eq!(machine.groups().iter().map(|group| group.gpus.len()).sum::<usize>(), machine.gpus().len());
     }
 }

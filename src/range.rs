@@ -114,14 +114,15 @@ impl Range {
         self.blocks() != self
     }
 
-    /// Pieces of at most `bytes`, each ending on a multiple of `bytes` or at the end of the range.
+    /// Pieces of `bytes`, the first and the last ones perhaps shorter, cut on pages, or on [`BLOCK`]s if `bytes` is at
+    /// least one.
     ///
     /// `bytes` is a power of two, at least a page.
     pub fn chunks(self, bytes: u64) -> impl Iterator<Item = Range> {
         assert!(bytes.is_power_of_two() && bytes >= PAGE, "a chunk is a power of two of at least a page");
         let mut start = self.start;
         std::iter::from_fn(move || {
-            let end = self.end.min((start + 1).next_multiple_of(bytes));
+            let end = self.end.min((start & !(bytes.min(BLOCK) - 1)) + bytes);
             let chunk = (start < end).then_some(Range { start, end })?;
             start = end;
             Some(chunk)
@@ -135,8 +136,7 @@ impl Range {
 
     /// From aligned addresses that are known to be in order, such as the kernel's own; `None` if they are not.
     pub(crate) fn between(start: u64, end: u64) -> Option<Range> {
-        (start < end && start % PAGE == 0 && end % PAGE == 0 && end <= USER_END)
-            .then_some(Range { start, end })
+        (start < end && start % PAGE == 0 && end % PAGE == 0 && end <= USER_END).then_some(Range { start, end })
     }
 }
 
@@ -179,10 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn chunks_end_on_their_size() {
-        let range = Range::new(BLOCK - PAGE, 2 * BLOCK).unwrap();
-        let chunks: Vec<_> = range.chunks(BLOCK).map(Range::len).collect();
-        assert_eq!(chunks, [PAGE, BLOCK, BLOCK - PAGE]);
+    fn chunks_are_cut_on_blocks() {
+        let range = Range::new(3 * BLOCK - PAGE, 4 * BLOCK).unwrap();
+        let lengths = |bytes| range.chunks(bytes).map(Range::len).collect::<Vec<_>>();
+        assert_eq!(lengths(BLOCK), [PAGE, BLOCK, BLOCK, BLOCK, BLOCK - PAGE]);
+        assert_eq!(lengths(2 * BLOCK), [BLOCK + PAGE, 2 * BLOCK, BLOCK - PAGE]);
     }
 
     proptest! {

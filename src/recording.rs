@@ -16,7 +16,7 @@ mod read;
 mod write;
 
 pub(crate) use read::read;
-pub(crate) use write::write;
+pub(crate) use write::{Original, write};
 
 /// How the `README` of a recording starts.
 const README: &str = "A recording of a machine by xeplace, format 1.";

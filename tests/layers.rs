@@ -24,7 +24,7 @@ const USES: &[(&str, &[&str])] = &[
     // The seam: one method per kernel call, and the machine that answers them without a kernel.
     ("driver", &["range", "uapi"]),
     ("descriptors", &["address", "driver"]),
-    ("sim", &["error", "range", "address", "files"]),
+    ("sim", &["error", "range", "address", "location", "uapi", "files", "driver"]),
     // Things.
     ("query", &["uapi", "driver"]),
     ("pcie", &["error", "address", "files"]),

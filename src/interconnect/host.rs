@@ -91,6 +91,13 @@ impl Host {
         }
     }
 
+    /// Reads everything about a host bridge, and of the host.
+    pub(super) fn look_at(&self, root: &Path) {
+        self.has_p2pdma();
+        self.cpu_passes();
+        self.bridge(root);
+    }
+
     /// Whether the kernel has CONFIG_PCI_P2PDMA. A kernel that does not show its configuration is taken to have it.
     pub(super) fn has_p2pdma(&self) -> bool {
         *self.has_p2pdma.get_or_init(|| {

@@ -61,6 +61,19 @@ impl Rule {
         Prediction { verdict, basis, reason, hops, bandwidth }
     }
 
+    /// Reads all that the rule could ever ask about a device.
+    pub(super) fn look_at(&self, path: &BusPath) {
+        self.host.look_at(&path.host);
+        path.narrowest();
+        for function in &path.functions {
+            self.seen(function);
+            for name in ["vendor", "device", "class"] {
+                let _ = function.number(&self.files, name);
+            }
+            self.host.is_redirect_disabled(function.address);
+        }
+    }
+
     fn decide(&self, one: &BusPath, other: &BusPath, common: Option<(usize, usize)>) -> Outcome {
         if one.address() == other.address() {
             return (Verdict::Connected, Basis::Predicted, Reason::SameDevice);
@@ -94,7 +107,9 @@ impl Rule {
         refusing: Vec<HostBridgeId>,
     ) -> Outcome {
         let Some((here, there)) = common else {
-            return (Verdict::NotConnected, Basis::Predicted, Reason::NoCommonBridge(refusing));
+            let on_root_bus = [one, other].iter().any(|way| way.functions.len() == 1);
+            let reason = if on_root_bus { Reason::OnRootBus(refusing) } else { Reason::NoCommonBridge(refusing) };
+            return (Verdict::NotConnected, Basis::Predicted, reason);
         };
         let on_the_way = one.functions[..=here].iter().chain(&other.functions[..there]);
         let states: Vec<(PciAddress, Redirect)> =

@@ -16,7 +16,16 @@ impl fmt::Display for Reason {
             Reason::CommonBridge(bridge) => {
                 write!(out, "both are below bridge {bridge}, and nothing on the way redirects traffic between peers")
             }
-            Reason::NoCommonBridge(bridges) => no_common_bridge(out, bridges),
+            Reason::NoCommonBridge(bridges) => {
+                out.write_str("they have no bridge in common, and ")?;
+                not_in_the_list(out, bridges)?;
+                out.write_str("; put both cards behind one PCIe switch")
+            }
+            Reason::OnRootBus(bridges) => {
+                out.write_str("one of them is part of the processor, and ")?;
+                not_in_the_list(out, bridges)?;
+                out.write_str("; on this host it reaches no card")
+            }
             Reason::AcsRedirect(functions) => redirects(out, functions),
             Reason::AcsHidden => out.write_str(
                 "whether a bridge on the way redirects traffic between peers (ACS) is shown to privileged users only; \
@@ -34,20 +43,13 @@ impl fmt::Display for Reason {
     }
 }
 
-fn no_common_bridge(out: &mut fmt::Formatter<'_>, bridges: &[HostBridgeId]) -> fmt::Result {
-    out.write_str("they have no bridge in common, and ")?;
+fn not_in_the_list(out: &mut fmt::Formatter<'_>, bridges: &[HostBridgeId]) -> fmt::Result {
+    let list = "in the kernel's list of those that pass traffic between peers";
     match bridges {
-        [] => out.write_str("their host bridge has no device by which the kernel could know it")?,
-        [one] => {
-            write!(out, "the host bridge {one} is not in the kernel's list of those that pass traffic between peers")?
-        }
-        several => write!(
-            out,
-            "the host bridges {} are not in the kernel's list of those that pass traffic between peers",
-            List(several)
-        )?,
+        [] => out.write_str("their host bridge has no device by which the kernel could know it"),
+        [one] => write!(out, "the host bridge {one} is not {list}"),
+        several => write!(out, "the host bridges {} are not {list}", List(several)),
     }
-    out.write_str("; put both cards behind one PCIe switch")
 }
 
 fn redirects(out: &mut fmt::Formatter<'_>, functions: &[PciAddress]) -> fmt::Result {
@@ -138,6 +140,8 @@ mod tests {
         assert!(text.contains("the host bridge 8086:a700 is not in the kernel's list"), "{text}");
         let text = Reason::NoCommonBridge(vec![bridge(0x2f00), bridge(0xa700)]).to_string();
         assert!(text.contains("the host bridges 8086:2f00 and 8086:a700 are not"), "{text}");
+        let text = Reason::OnRootBus(vec![bridge(0xa700)]).to_string();
+        assert!(!text.contains("switch"), "{text}");
         assert!(Reason::NoCommonBridge(vec![]).to_string().ends_with("put both cards behind one PCIe switch"));
     }
 }

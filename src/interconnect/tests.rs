@@ -39,6 +39,7 @@ fn hosts_decide_without_privilege() {
     assert_eq!(outcome("cpu=client lnl bmg"), NO);
     let bridge = HostBridgeId { vendor: 0x8086, device: 0xa700 };
     assert_eq!(first_pair("cpu=client 2x bmg").reason, Reason::NoCommonBridge(vec![bridge]));
+    assert_eq!(first_pair("cpu=client lnl bmg").reason, Reason::OnRootBus(vec![bridge]));
 }
 
 #[test]

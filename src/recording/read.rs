@@ -23,6 +23,8 @@ use std::{
 const MAX_GPUS: usize = 1024;
 /// More tiles in one GPU than this are refused.
 const MAX_TILES: usize = 16;
+/// A tile with more VRAM than this is refused, as in a machine string.
+const MAX_VRAM: u64 = 1 << 40;
 
 /// What the kernel said of pairs, by the places of their devices.
 type Words = Vec<((usize, usize), bool)>;
@@ -84,6 +86,9 @@ fn tiles(regions: &[MemoryRegion]) -> io::Result<Vec<TileSpec>> {
     let in_order = regions.iter().zip(1..).all(|(region, instance)| region.instance == instance);
     if regions.len() > MAX_TILES || !in_order {
         return Err(nonsense("has VRAM that is not numbered as its tiles are"));
+    }
+    if regions.iter().any(|region| region.total > MAX_VRAM) {
+        return Err(nonsense("has a tile with more than 1 TiB of VRAM"));
     }
     let tile = |region: &MemoryRegion| TileSpec { total: region.total, cpu_visible: region.cpu_visible };
     Ok(regions.iter().map(tile).collect())

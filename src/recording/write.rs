@@ -3,32 +3,42 @@
 
 use super::{CONNECTED, NOT_CONNECTED, README};
 use crate::{
+    descriptors::Descriptors,
     discovery,
+    driver::Driver,
     error::{Error, Result},
-    files::Log,
+    files::{Files, Log},
     gpu::Gpu,
     interconnect::{Interconnect, anonymize},
-    machine::Machine,
+    location::GpuId,
     query::{self, QUERIES},
 };
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs, io,
     os::unix::fs::symlink,
     path::{Component, Path, PathBuf},
+    sync::Arc,
 };
 
-/// Links are looked at between so many GPUs; files that only a link to a later one needs are not in the recording.
-const MAX_LINKED: usize = 64;
+/// What is recorded.
+pub(crate) struct Original<'a> {
+    pub(crate) driver: &'a Arc<dyn Driver>,
+    pub(crate) files: &'a Files,
+    pub(crate) descriptors: &'a Arc<Descriptors>,
+    pub(crate) gpus: &'a [Gpu],
+    /// What the kernel said of pairs.
+    pub(crate) words: BTreeMap<(GpuId, GpuId), bool>,
+}
 
-/// Writes `machine` into `directory`, which is made; one that has something in it is refused.
-pub(crate) fn write(machine: &Machine, directory: &Path) -> Result<()> {
+/// Writes a machine into `directory`, which is made; one that has something in it is refused.
+pub(crate) fn write(machine: &Original<'_>, directory: &Path) -> Result<()> {
     make_empty(directory)?;
-    let (files, log) = machine.files().logged();
-    let (gpus, _) = discovery::discover(machine.driver(), &files, machine.descriptors())?;
+    let (files, log) = machine.files.logged();
+    let (gpus, _) = discovery::discover(machine.driver, &files, machine.descriptors)?;
     look_at_everything(&gpus, &Interconnect::new(files.clone()));
-    // Read by whoever places pages on host nodes.
-    let _ = files.text("/sys/devices/system/node/online");
+    look_at_host_nodes(&files);
     write_files(directory, &log.lock())?;
     for gpu in &gpus {
         write_replies(directory, gpu)?;
@@ -51,12 +61,20 @@ fn make_empty(directory: &Path) -> Result<()> {
 
 /// So that the log holds all that any later question needs.
 fn look_at_everything(gpus: &[Gpu], interconnect: &Interconnect) {
-    for gpu in gpus {
-        gpu.pcie();
-        for other in gpus.iter().take(MAX_LINKED) {
-            // A GPU whose place cannot be read here cannot be read there either.
-            let _ = interconnect.link(gpu, other);
-        }
+    // A GPU whose place cannot be read here cannot be read there either.
+    for path in gpus.iter().filter_map(|gpu| gpu.path().ok()) {
+        interconnect.look_at(path);
+    }
+}
+
+/// For whoever places pages on them. A node without processors is one as well.
+fn look_at_host_nodes(files: &Files) {
+    let nodes = Path::new("/sys/devices/system/node");
+    let _ = files.text(nodes.join("online"));
+    let names = files.list(nodes).unwrap_or_default();
+    let is_node = |name: &&String| name.strip_prefix("node").is_some_and(|number| number.parse::<u32>().is_ok());
+    for name in names.iter().filter(is_node) {
+        let _ = files.text(nodes.join(name).join("cpulist"));
     }
 }
 
@@ -137,9 +155,9 @@ fn write_replies(directory: &Path, gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-fn write_capabilities(directory: &Path, machine: &Machine, gpu: &Gpu) -> Result<()> {
+fn write_capabilities(directory: &Path, machine: &Original<'_>, gpu: &Gpu) -> Result<()> {
     // The machine's own handle knows what its vms have found out meanwhile.
-    let known = machine.gpus().iter().find(|known| known.address() == gpu.address() && !known.is_lost()).unwrap_or(gpu);
+    let known = machine.gpus.iter().find(|known| known.address() == gpu.address() && !known.is_lost()).unwrap_or(gpu);
     let mut text = String::new();
     for (name, support) in known.capabilities()?.list() {
         let _ = writeln!(text, "{name} {support}");
@@ -151,11 +169,11 @@ fn place_of(directory: &Path, gpu: &Gpu) -> PathBuf {
     directory.join("query").join(gpu.address().to_string())
 }
 
-fn write_links(directory: &Path, machine: &Machine) -> Result<()> {
+fn write_links(directory: &Path, machine: &Original<'_>) -> Result<()> {
     let mut text = String::new();
-    for ((from, to), connected) in machine.known_links() {
-        let (from, to) = (machine.gpu(from)?.address(), machine.gpu(to)?.address());
-        let _ = writeln!(text, "{from} {to} {}", if connected { CONNECTED } else { NOT_CONNECTED });
+    for ((from, to), connected) in &machine.words {
+        let [from, to] = [from, to].map(|id| machine.gpus[id.0 as usize].address());
+        let _ = writeln!(text, "{from} {to} {}", if *connected { CONNECTED } else { NOT_CONNECTED });
     }
     put(&directory.join("links"), text.as_bytes())
 }

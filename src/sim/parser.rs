@@ -7,7 +7,7 @@ use super::{
     options::{self, one_of},
     words::{Token, column_behind, tokens},
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// GPUs of a machine, virtual functions included.
 pub(super) const MAX_GPUS: u64 = 1024;
@@ -275,7 +275,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn expected(&self, what: &str) -> crate::Error {
+    fn expected(&self, what: &str) -> Error {
         match self.peek() {
             Some(token) => token.expected(what),
             None => Token { column: self.end, text: "" }.error(format!("expected {what}, found the end")),
@@ -294,7 +294,7 @@ fn limit_buses(first: Token<'_>, slots: &[Counted<Slot>]) -> Result<()> {
 }
 
 /// Says what could stand where `token` does.
-fn unknown_slot(token: Token<'_>) -> crate::Error {
+fn unknown_slot(token: Token<'_>) -> Error {
     let gpus = one_of(GPUS.iter().map(|model| model.name));
     match token.option() {
         ("cpu" | "ram", Some(_)) | ("iommu" | "root", None) => {
@@ -310,7 +310,6 @@ fn unknown_slot(token: Token<'_>) -> crate::Error {
 pub(super) mod tests {
     use super::*;
     use crate::{
-        error::Error,
         range::BLOCK,
         sim::models::{CPUS, CpuModel, Ids},
     };
