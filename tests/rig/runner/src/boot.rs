@@ -67,7 +67,7 @@ impl Boot<'_> {
         children::piped(&mut command).stderr(fs::File::create(self.log("qemu"))?);
         let mut qemu = Child::start(&mut command).context("starting QEMU")?;
         let lines = listen(qemu.stdout().context("QEMU's output")?, fs::File::create(self.log("words"))?);
-        let mut booted = self.follow(machine, &lines, &monitor);
+        let mut booted = self.follow(machine, &lines, &model, &monitor);
         if booted.troubles.is_empty() && !qemu.ends_within(POWER_OFF) {
             self.dump(&monitor);
             booted.troubles.push(self.last_words("does not power off"));
@@ -102,7 +102,7 @@ impl Boot<'_> {
     }
 
     /// Reads what the guest says until it ends, or has nothing to say for too long.
-    fn follow(&self, machine: &Machine, lines: &Receiver<String>, monitor: &Path) -> Booted {
+    fn follow(&self, machine: &Machine, lines: &Receiver<String>, model: &Model, monitor: &Path) -> Booted {
         let mut booted = Booted::default();
         booted.outputs.resize_with(machine.runs.len(), Output::default);
         let (mut place, mut patience) = (None, START);
@@ -122,6 +122,9 @@ impl Boot<'_> {
                 }
                 (Some(Word::Done(_, status)), Some(done)) => {
                     booted.outputs[done].status = Some(status);
+                    let reports = model.reports().unwrap_or_else(|error| vec![format!("{error:#}")]);
+                    let known: usize = booted.outputs[..done].iter().map(|output| output.reports.len()).sum();
+                    booted.outputs[done].reports = reports.into_iter().skip(known).collect();
                     (place, patience) = (None, START);
                 }
                 (Some(Word::Hung(_)), Some(hung)) => booted.outputs[hung].hung = true,

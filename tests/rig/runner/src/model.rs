@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Starts the GPU model for a machine.
 
-use crate::{children::Child, machine::Machine};
+use crate::{
+    children::Child,
+    machine::{Gpu, Machine},
+};
 use anyhow::{Context, Result, bail};
 use std::{
     fs::File,
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -30,10 +35,9 @@ impl Model {
         }
         let control = directory.join("control");
         let mut command = Command::new(program);
-        for gpu in machine.gpus() {
-            let bar = gpu.bar.as_ref().unwrap_or(&gpu.vram);
-            command.args(["--gpu", &format!("device={},vram={},bar={bar}", gpu.device, gpu.vram)]);
-        }
+        let each = |value: fn(&Gpu) -> &str| machine.gpus().map(value).collect::<Vec<_>>().join(",");
+        command.args(["--gpus", &count.to_string(), "--device", &each(|gpu| &gpu.device)]);
+        command.args(["--vram", &each(|gpu| &gpu.vram), "--bar", &each(|gpu| gpu.bar.as_ref().unwrap_or(&gpu.vram))]);
         command.arg("--sockets").arg(directory).arg("--control").arg(&control);
         command.stdin(Stdio::null()).stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
         let child = Child::start(&mut command).context("starting the GPU model")?;
@@ -56,6 +60,23 @@ impl Model {
     /// Whether it has ended, which it does only with its last client.
     pub fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_some_and(Child::has_ended)
+    }
+
+    /// What it has seen that should not have happened: commands that it does not know, accesses to nowhere.
+    pub fn reports(&self) -> Result<Vec<String>> {
+        let Some(control) = &self.control else { return Ok(Vec::new()) };
+        let mut stream = UnixStream::connect(control).context("the GPU model's control socket")?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"reports\n")?;
+        let mut found = Vec::new();
+        for line in BufReader::new(stream).lines() {
+            match line? {
+                line if line == "ok" => return Ok(found),
+                line if line.starts_with("error") => bail!("the GPU model refuses to report: {line}"),
+                line => found.push(line),
+            }
+        }
+        bail!("the GPU model does not report any more")
     }
 
     fn wait_for_sockets(&mut self) -> Result<()> {

@@ -89,5 +89,6 @@ fn judge(booted: &Booted, place: usize, run: &Run) -> Result<Verdict> {
     let mut verdict = output.judge(run);
     let complaints = booted.kernel_log.complaints(place, &output.announced())?;
     verdict.failures.extend(complaints.iter().map(|line| format!("kernel log: {line}")));
+    verdict.failures.extend(output.unexpected_reports()?.iter().map(|line| format!("GPU model: {line}")));
     Ok(verdict)
 }

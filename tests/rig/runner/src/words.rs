@@ -2,6 +2,11 @@
 //! What the guest says on its second serial port: words of its first process, and between them the output of what it runs.
 
 use crate::{kernel_log::ANNOUNCEMENT, machine::Run};
+use anyhow::{Context, Result};
+use regex::RegexSet;
+
+/// A line of output that announces what the GPU model will have to report: the rest is a regular expression.
+const REPORT_ANNOUNCEMENT: &str = "rig: expects model report ";
 
 /// A line that is for the runner.
 #[derive(PartialEq, Eq, Debug)]
@@ -46,6 +51,8 @@ impl Word {
 #[derive(Default, Debug)]
 pub struct Output {
     pub lines: Vec<String>,
+    /// What the GPU model has seen meanwhile that should not happen.
+    pub reports: Vec<String>,
     pub status: Option<i32>,
     pub hung: bool,
 }
@@ -63,6 +70,13 @@ impl Output {
     pub fn announced(&self) -> Vec<String> {
         let found = self.lines.iter().filter_map(|line| line.trim_start().strip_prefix(ANNOUNCEMENT));
         found.map(str::to_owned).collect()
+    }
+
+    /// What the GPU model reported and no test announced.
+    pub fn unexpected_reports(&self) -> Result<Vec<&String>> {
+        let found = self.lines.iter().filter_map(|line| line.trim_start().strip_prefix(REPORT_ANNOUNCEMENT));
+        let announced = RegexSet::new(found).context("what a test announced of the model's reports")?;
+        Ok(self.reports.iter().filter(|report| !announced.is_match(report)).collect())
     }
 
     /// Holds what it wrote against what `run` is meant to do.
@@ -117,7 +131,7 @@ mod tests {
     use super::*;
 
     fn output(text: &str, status: i32) -> Output {
-        Output { lines: text.lines().map(str::to_owned).collect(), status: Some(status), hung: false }
+        Output { lines: text.lines().map(str::to_owned).collect(), status: Some(status), ..Output::default() }
     }
 
     fn run(text: &str) -> Run {
@@ -166,5 +180,12 @@ mod tests {
     fn announcements_are_found_in_captured_output() {
         let found = output("---- a stdout ----\nrig: expects kernel log Timedout job\n", 0).announced();
         assert_eq!(found, ["Timedout job"]);
+    }
+
+    #[test]
+    fn what_the_model_reports_must_be_announced() {
+        let mut output = output("rig: expects model report dead GPU", 0);
+        output.reports = ["access to a dead GPU".to_owned(), "unknown command".to_owned()].into();
+        assert_eq!(output.unexpected_reports().unwrap(), ["unknown command"]);
     }
 }
