@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What this machine offers: programs, and whether its own QEMU and KVM will do.
 
+use crate::children::{Child, piped};
 use anyhow::{Context, Result, bail};
 use std::{
-    io::{self, Write},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 /// The first version with the vfio-user client.
 const OLDEST_QEMU: (u32, u32) = (10, 1);
+/// By then a kernel that runs has said its name.
+const GREETING: Duration = Duration::from_secs(8);
 
 /// Runs a program to its end: what it wrote, or what it complained of.
 pub fn output(command: &mut Command) -> Result<String> {
@@ -58,17 +64,25 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Whether KVM not only exists but runs a machine: tried with `qemu`, which is told to quit at once.
-pub fn kvm_works(mut qemu: Command) -> bool {
+/// Whether KVM not only exists but runs `kernel`: it is started, and must have something to say.
+///
+/// Opening `/dev/kvm` and making a machine is not enough, nor is a firmware that runs: there are hosts, virtual
+/// themselves, on which a kernel then never gets anywhere.
+pub fn kvm_works(mut qemu: Command, kernel: &Path) -> bool {
     if std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
         return false;
     }
-    qemu.args(["-nodefaults", "-display", "none", "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "64M"]);
-    qemu.args(["-S", "-monitor", "stdio"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut child) = qemu.spawn() else { return false };
-    // A QEMU that has given up already does not read; its exit status says so.
-    let _ = child.stdin.take().map(|mut monitor| monitor.write_all(b"quit\n"));
-    child.wait().is_ok_and(|status| status.success())
+    qemu.args(["-nodefaults", "-no-reboot", "-display", "none", "-machine", "q35", "-accel", "kvm", "-cpu", "host"]);
+    qemu.args(["-m", "512M", "-serial", "stdio", "-append", "earlyprintk=ttyS0 panic=-1", "-kernel"]).arg(kernel);
+    let Ok(child) = Child::start(piped(&mut qemu).stderr(Stdio::null())) else { return false };
+    let Some(console) = child.stdout() else { return false };
+    let (send, receive) = mpsc::channel();
+    // Ends with the child, whose output it reads.
+    thread::spawn(move || {
+        let greets = |line: io::Result<String>| line.is_ok_and(|line| line.contains("Linux version"));
+        send.send(BufReader::new(console).lines().any(greets))
+    });
+    receive.recv_timeout(GREETING).unwrap_or(false)
 }
 
 #[cfg(test)]

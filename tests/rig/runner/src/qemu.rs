@@ -59,13 +59,11 @@ impl Qemu {
         let said = host::output(qemu.command().arg("--version")).context("trying QEMU")?;
         let version = said.split("version ").nth(1).and_then(|rest| rest.split_whitespace().next());
         qemu.version = version.unwrap_or("of unknown version").to_owned();
-        if host::kvm_works(qemu.command()) {
-            qemu.accelerator = "kvm";
-        }
         Ok(qemu)
     }
 
-    fn command(&self) -> Command {
+    /// Itself, without arguments of its own.
+    pub fn command(&self) -> Command {
         let Some(root) = &self.root else { return Command::new(&self.program) };
         let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
         command.arg("--library-path").arg(root.join("usr/lib/x86_64-linux-gnu")).arg(&self.program);

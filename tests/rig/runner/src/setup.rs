@@ -36,6 +36,9 @@ pub struct Options {
     /// Look for newer packages, even if there is a complete set already
     #[arg(long)]
     pub update: bool,
+    /// Emulate processors even where KVM works
+    #[arg(long)]
+    pub emulate: bool,
 }
 
 /// Makes sure that all is there.
@@ -51,10 +54,25 @@ pub fn setup(paths: &Paths, options: &Options) -> Result<Setup> {
     if !complete || options.update {
         fetch(paths, options, &wanted, &stamp)?;
     }
-    let qemu = Qemu::new(own_qemu, &paths.unpacked())?;
     let kernel = Kernel::prepare(&paths.unpacked(), &paths.kernel())?;
+    let mut qemu = Qemu::new(own_qemu, &paths.unpacked())?;
+    if !options.emulate && kvm_works(paths, &qemu, &kernel)? {
+        qemu.accelerator = "kvm";
+    }
     let busybox = paths.unpacked().join("usr/bin/busybox");
     Ok(Setup { qemu, kernel, busybox })
+}
+
+/// Whether KVM runs this kernel; asked once while the host runs.
+fn kvm_works(paths: &Paths, qemu: &Qemu, kernel: &Kernel) -> Result<bool> {
+    let this_boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let known = paths.rig.join("kvm");
+    if let Some(answer) = fs::read_to_string(&known).ok().as_deref().and_then(|text| text.strip_prefix(&this_boot)) {
+        return Ok(answer == "works");
+    }
+    let works = host::kvm_works(qemu.command(), &kernel.image);
+    fs::write(known, this_boot + if works { "works" } else { "does not work" })?;
+    Ok(works)
 }
 
 fn heading(wanted: &[&str]) -> String {
