@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn comparisons_are_of_memory_with_the_command() {
-        let true_for = |seen, wanted| (0..6).filter(|comparison| holds(*comparison, seen, wanted) == Ok(true));
+        let true_for = |seen, wanted| (0..6).filter(move |comparison| holds(*comparison, seen, wanted) == Ok(true));
         assert_eq!(true_for(2, 1).collect::<Vec<_>>(), [0, 1, 5]);
         assert_eq!(true_for(1, 2).collect::<Vec<_>>(), [2, 3, 5]);
         assert_eq!(true_for(2, 2).collect::<Vec<_>>(), [1, 3, 4]);

@@ -14,6 +14,8 @@ pub mod media;
 pub mod messages;
 pub mod relay;
 mod scheduling;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     engine::{Engine, kind::Kind},
