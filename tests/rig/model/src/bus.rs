@@ -270,10 +270,10 @@ impl Bus {
     /// What an access of `length` bytes at `address` meets; shorter where something else begins there.
     pub fn find(&self, address: u64, length: u64) -> Place {
         for ram in self.ram.read().iter() {
-            if let Some(offset) = address.checked_sub(ram.base).filter(|offset| *offset < ram.block.len()) {
-                if let Some(span) = ram.block.span(offset, length.min(ram.block.len() - offset)) {
-                    return Place::Memory(span);
-                }
+            if let Some(offset) = address.checked_sub(ram.base).filter(|offset| *offset < ram.block.len())
+                && let Some(span) = ram.block.span(offset, length.min(ram.block.len() - offset))
+            {
+                return Place::Memory(span);
             }
         }
         self.fabric.find(self.gpu, address, length).unwrap_or_else(|| {

@@ -3,6 +3,7 @@
 
 use crate::{
     engine::Engine,
+    gpu::Gpu,
     mishaps::{Mishap, Subject},
     rig::{Member, Rig},
 };
@@ -112,14 +113,14 @@ fn obey(rig: &Rig, line: &str) -> Result<String, Refusal> {
     let verb = words.text("a word")?.to_string();
     let text = match &verb[..] {
         "help" => HELP.into(),
-        "drop" => words.member(rig)?.gpu.drop_off().into_text(),
-        "freeze" => words.engine(rig)?.freeze().into_text(),
-        "thaw" => words.engine(rig)?.thaw().into_text(),
+        "drop" => with_gpu(rig, words, Gpu::drop_off)?,
+        "freeze" => with_engine(rig, words, Engine::freeze)?,
+        "thaw" => with_engine(rig, words, Engine::thaw)?,
         "fail" => mishap(rig, words, Mishap::Fail)?,
         "corrupt" => mishap(rig, words, Mishap::Corrupt)?,
         "delay" => mishap(rig, words, Mishap::Delay(Duration::ZERO))?,
         "skip" => mishap(rig, words, Mishap::Skip)?,
-        "calm" => words.member(rig)?.gpu.mishaps.disarm().into_text(),
+        "calm" => with_gpu(rig, words, |gpu| gpu.mishaps.disarm())?,
         "counters" => counters(words.member(rig)?),
         "translations" => translations(words.member(rig)?),
         "contexts" => contexts(words.member(rig)?),
@@ -132,15 +133,14 @@ fn obey(rig: &Rig, line: &str) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// Nothing to tell.
-trait IntoText {
-    fn into_text(self) -> String;
+fn with_gpu(rig: &Rig, words: &mut Words<'_>, act: impl FnOnce(&Gpu)) -> Result<String, Refusal> {
+    act(&words.member(rig)?.gpu);
+    Ok(String::new())
 }
 
-impl IntoText for () {
-    fn into_text(self) -> String {
-        String::new()
-    }
+fn with_engine(rig: &Rig, words: &mut Words<'_>, act: impl FnOnce(&Engine)) -> Result<String, Refusal> {
+    act(words.engine(rig)?);
+    Ok(String::new())
 }
 
 fn mishap(rig: &Rig, words: &mut Words<'_>, mishap: Mishap) -> Result<String, Refusal> {

@@ -109,10 +109,11 @@ impl Device {
         // A message of the host is there if the first word is not zero and has not bit 31 of the firmware's answers.
         let is_mail = message[0] != 0 && message[0] >> 31 == 0;
         let event = if is_mail { Event::Mail(message, answer) } else { Event::Doorbell };
-        if self.firmware.send(event).is_ok() && is_mail {
-            if let Ok(answer) = answered.recv() {
-                self.registers.answer(answer);
-            }
+        if self.firmware.send(event).is_ok()
+            && is_mail
+            && let Ok(answer) = answered.recv()
+        {
+            self.registers.answer(answer);
         }
     }
 }

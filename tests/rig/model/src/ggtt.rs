@@ -85,7 +85,7 @@ pub(crate) mod tests {
         let (bar0, vram) = (Block::new("bar0", 16 << 20).unwrap(), Block::new("vram", 1 << 20).unwrap());
         let fabric = Fabric::new([(vram.clone(), 1 << 20)]);
         for page in 0..pages {
-            let entry = page * PAGE | PRESENT | IN_VRAM;
+            let entry = (page * PAGE) | PRESENT | IN_VRAM;
             bar0.span(OFFSET + page * 8, 8).unwrap().write(&entry.to_le_bytes());
         }
         Ggtt::new(bar0, vram, Arc::new(Bus::new(0, fabric)))

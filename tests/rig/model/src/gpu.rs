@@ -153,10 +153,10 @@ impl Gpu {
 
     /// Raises the MSI, if it is still there to do so.
     pub fn interrupt(&self) {
-        if self.is_alive() {
-            if let Err(error) = self.interrupts.raise() {
-                self.report(format_args!("MSI is lost: {error}"));
-            }
+        if self.is_alive()
+            && let Err(error) = self.interrupts.raise()
+        {
+            self.report(format_args!("MSI is lost: {error}"));
         }
     }
 }

@@ -85,8 +85,12 @@ impl Span {
     /// Copies the beginning of the span to `bytes`, which must not be longer. A word of 4 or 8 aligned bytes is read whole.
     pub fn read(&self, bytes: &mut [u8]) {
         match bytes.len() {
-            4 if self.offset % 4 == 0 => bytes.copy_from_slice(&self.word32().load(Ordering::Acquire).to_le_bytes()),
-            8 if self.offset % 8 == 0 => bytes.copy_from_slice(&self.word64().load(Ordering::Acquire).to_le_bytes()),
+            4 if self.offset.is_multiple_of(4) => {
+                bytes.copy_from_slice(&self.word32().load(Ordering::Acquire).to_le_bytes())
+            }
+            8 if self.offset.is_multiple_of(8) => {
+                bytes.copy_from_slice(&self.word64().load(Ordering::Acquire).to_le_bytes())
+            }
             _ => self.slice().read_slice(bytes, 0).expect("the caller asked for no more than the span has"),
         }
     }
@@ -94,10 +98,10 @@ impl Span {
     /// Copies `bytes` to the beginning of the span. A word of 4 or 8 aligned bytes is written whole.
     pub fn write(&self, bytes: &[u8]) {
         match *bytes {
-            [a, b, c, d] if self.offset % 4 == 0 => {
+            [a, b, c, d] if self.offset.is_multiple_of(4) => {
                 self.word32().store(u32::from_le_bytes([a, b, c, d]), Ordering::Release);
             }
-            [a, b, c, d, e, f, g, h] if self.offset % 8 == 0 => {
+            [a, b, c, d, e, f, g, h] if self.offset.is_multiple_of(8) => {
                 self.word64().store(u64::from_le_bytes([a, b, c, d, e, f, g, h]), Ordering::Release);
             }
             _ => self.slice().write_slice(bytes, 0).expect("the caller gave no more than the span holds"),

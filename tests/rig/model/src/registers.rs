@@ -52,6 +52,8 @@ impl Registers {
     pub fn write(&mut self, register: u64, value: u32) -> Option<Call> {
         match register {
             GUC_HOST_INTERRUPT => return Some(Call::Guc),
+            // The driver's write barrier (`xe_device_wmb()`): nothing changes.
+            VF_CAP => {}
             MED_GUC_HOST_INTERRUPT => self.media = media::answer(self.media),
             _ => match (flag(register, VF_SW_FLAG), flag(register, MED_VF_SW_FLAG)) {
                 (Some(word), _) => self.mailbox[word] = value,

@@ -48,6 +48,9 @@ pub struct Rig {
     pub trace: Arc<Trace>,
 }
 
+/// The thread that serves a GPU's function to QEMU.
+pub type Server = JoinHandle<Result<(), device::Broken>>;
+
 /// The socket of GPU number `index` in directory `sockets`.
 pub fn socket(sockets: &Path, index: usize) -> PathBuf {
     sockets.join(format!("gpu{index}.sock"))
@@ -55,11 +58,7 @@ pub fn socket(sockets: &Path, index: usize) -> PathBuf {
 
 impl Rig {
     /// Starts GPUs with these settings, each with a socket in `sockets`. The threads end when QEMU hangs up.
-    pub fn start(
-        settings: &[Settings],
-        sockets: &Path,
-        trace: Arc<Trace>,
-    ) -> Result<(Rig, Vec<JoinHandle<Result<(), device::Broken>>>), Broken> {
+    pub fn start(settings: &[Settings], sockets: &Path, trace: Arc<Trace>) -> Result<(Rig, Vec<Server>), Broken> {
         let memories = settings
             .iter()
             .enumerate()

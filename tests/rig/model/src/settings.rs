@@ -27,7 +27,7 @@ impl Settings {
     /// Checks that a GPU can be so.
     pub fn check(self) -> Result<Settings, Unfit> {
         const MIB: u64 = 1 << 20;
-        if self.vram % MIB != 0 || self.vram < 64 * MIB {
+        if !self.vram.is_multiple_of(MIB) || self.vram < 64 * MIB {
             return Err(Unfit::Vram);
         }
         if !self.window.is_power_of_two() || self.window < 16 * MIB || self.window > self.vram {

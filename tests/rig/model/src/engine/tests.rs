@@ -71,7 +71,7 @@ impl Bench {
 
     /// Makes page number `page` of the process the page number `target` of the data.
     fn map(&self, page: u64, target: u64, flags: u64) {
-        let entry = if flags == 0 { 0 } else { DATA + (target << 12) | flags };
+        let entry = if flags == 0 { 0 } else { (DATA + (target << 12)) | flags };
         write64(&self.gpu().vram, table(0) + page * 8, entry);
     }
 

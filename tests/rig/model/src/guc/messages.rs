@@ -48,7 +48,7 @@ pub struct Header {
 impl Header {
     /// Reads the first word; none if it is not the host's.
     pub fn of_host(word: u32) -> Option<Header> {
-        (word & FROM_GUC == 0).then(|| Header {
+        (word & FROM_GUC == 0).then_some(Header {
             wants_answer: word >> 28 & 7 == REQUEST,
             action: word as u16,
             data: (word >> 16 & 0xfff) as u16,
