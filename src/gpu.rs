@@ -207,7 +207,7 @@ impl Gpu {
     }
 
     /// Whether its driver can mirror the process at all.
-    pub(crate) fn can_mirror(&self) -> bool {
+    pub fn can_mirror(&self) -> bool {
         self.has(DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR)
     }
 
