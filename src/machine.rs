@@ -206,7 +206,8 @@ impl Machine {
         &self.0.driver
     }
 
-    pub(crate) fn files(&self) -> &Files {
+    /// The files that describe it: sysfs and procfs, real, recorded or simulated.
+    pub fn files(&self) -> &Files {
         &self.0.files
     }
 

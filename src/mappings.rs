@@ -48,13 +48,6 @@ impl fmt::Display for Backing {
     }
 }
 
-impl Mapped {
-    /// Whether its pages can live in VRAM.
-    pub(crate) fn can_migrate(&self) -> bool {
-        self.backing == Backing::Anonymous && self.readable && self.writable
-    }
-}
-
 /// The mappings in `range` from `process/maps`, clipped to it, in order. `process` is `/proc/self` or `/proc/PID`.
 pub(crate) fn mappings(files: &Files, process: &Path, range: Range) -> Result<Vec<Mapped>> {
     let path = process.join("maps");
@@ -65,24 +58,52 @@ pub(crate) fn mappings(files: &Files, process: &Path, range: Range) -> Result<Ve
 
 /// The same from `process/smaps`, which the kernel takes far longer to make: with flags.
 pub(crate) fn detailed_mappings(files: &Files, process: &Path, range: Range) -> Result<Vec<Mapped>> {
+    let described = described_mappings(files, process)?;
+    Ok(described.into_iter().filter_map(|found| clipped(found.mapped, range)).collect())
+}
+
+/// A whole mapping with all that `smaps` tells of it.
+pub(crate) struct Described {
+    pub(crate) mapped: Mapped,
+    /// A path, a name in brackets, or nothing.
+    pub(crate) name: String,
+    /// Bytes that are swapped out. Pages in VRAM do not count (`smaps_pte_entry` in `fs/proc/task_mmu.c`).
+    pub(crate) swapped: u64,
+}
+
+/// All mappings, with names and swapped bytes.
+pub(crate) fn described_mappings(files: &Files, process: &Path) -> Result<Vec<Described>> {
     let path = process.join("smaps");
     let text = files.read(&path).map_err(Error::file(&path))?;
-    let mut found: Vec<Mapped> = Vec::new();
+    let mut found: Vec<Described> = Vec::new();
     for line in String::from_utf8_lossy(&text).lines() {
-        if let Some(mapping) = header(line) {
-            found.push(mapping);
-        } else if let (Some(flags), Some(mapping)) = (line.strip_prefix("VmFlags:"), found.last_mut()) {
-            for flag in flags.split_ascii_whitespace() {
-                match flag {
-                    "lo" => mapping.locked = true,
-                    "ht" => mapping.backing = Backing::Hugetlb,
-                    "io" | "pf" => mapping.backing = Backing::Special,
-                    _ => {}
-                }
-            }
+        if let Some(mapped) = header(line) {
+            found.push(Described { mapped, name: name(line).to_owned(), swapped: 0 });
+        } else if let (Some((field, value)), Some(last)) = (line.split_once(':'), found.last_mut()) {
+            last.note(field, value);
         }
     }
-    Ok(found.into_iter().filter_map(|found| clipped(found, range)).collect())
+    Ok(found)
+}
+
+impl Described {
+    /// Takes in one line of `smaps`.
+    fn note(&mut self, field: &str, value: &str) {
+        let mut words = value.split_ascii_whitespace();
+        match field {
+            "Swap" => {
+                let kibibytes = words.next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+                self.swapped = kibibytes.saturating_mul(1024);
+            }
+            "VmFlags" => words.for_each(|flag| match flag {
+                "lo" => self.mapped.locked = true,
+                "ht" => self.mapped.backing = Backing::Hugetlb,
+                "io" | "pf" => self.mapped.backing = Backing::Special,
+                _ => {}
+            }),
+            _ => {}
+        }
+    }
 }
 
 fn clipped(mapping: Mapped, range: Range) -> Option<Mapped> {
@@ -110,6 +131,15 @@ fn header(line: &str) -> Option<Mapped> {
     Some(Mapped { range, readable, writable, backing, locked: false })
 }
 
+/// What stands behind addresses, permissions, offset, device and inode. It may have spaces in it.
+fn name(line: &str) -> &str {
+    let mut rest = line;
+    for _ in 0..5 {
+        rest = rest.split_once(' ').map_or("", |(_, behind)| behind.trim_start());
+    }
+    rest.trim_end()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +151,8 @@ mod tests {
 VmFlags: rd mr mw me
 7f0000000000-7f0000400000 rw-p 00000000 00:00 0
 Size:               4096 kB
+Swap:                 64 kB
+SwapPss:              32 kB
 VmFlags: rd wr mr mw me lo ac
 7f0000400000-7f0000500000 rw-s 00000000 00:01 1029 /dev/zero (deleted)
 7f0000600000-7f0000800000 rw-p 00000000 00:0f 8 /anon_hugepage (deleted)
@@ -143,7 +175,14 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]
             kinds,
             [Backing::PrivateFile, Backing::Anonymous, Backing::Shared, Backing::Hugetlb, Backing::Special]
         );
-        assert!(found[1].locked && found[1].can_migrate() && !found[0].can_migrate());
+        assert!(found[1].locked && found[1].writable && !found[0].writable);
+    }
+
+    #[test]
+    fn names_and_swapped_bytes_are_told() {
+        let found = described_mappings(&files(), Path::new("/proc/self")).unwrap();
+        let told: Vec<_> = found.iter().map(|found| (&*found.name, found.swapped)).collect();
+        assert_eq!(told[..2], [("/usr/bin/dbus daemon", 0), ("", 64 << 10)]);
     }
 
     #[test]
@@ -156,7 +195,7 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]
     proptest! {
         #[test]
         fn any_text_is_read(line in ".{0,80}") {
-            let _ = header(&line);
+            let _ = (header(&line), name(&line));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 use std::{
     fmt, io,
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -251,7 +251,7 @@ impl PageTable {
     /// are none where no swap is configured. Pages in the swap cache or on their way look like device pages for a moment.
     fn tell_swapped(&self, range: Range, residency: &mut Residency) -> Result<()> {
         let on_device = Place::Vram { region: None, confidence: Confidence::Unknown };
-        if !has_swap(self.machine.files()) || self.process != PathBuf::from("/proc/self") {
+        if !has_swap(self.machine.files()) || self.process != Path::new("/proc/self") {
             residency.push(range, on_device);
             return Ok(());
         }
@@ -321,6 +321,16 @@ fn place(categories: u64) -> Place {
         found if found & PAGE_IS_SWAPPED != 0 => Place::Swapped,
         _ => Place::Absent,
     }
+}
+
+/// Where pages in VRAM are on a machine that has one region: there is nothing to find out.
+pub(crate) fn only_vram(machine: &Machine) -> Option<Place> {
+    let mut regions = machine
+        .gpus()
+        .iter()
+        .flat_map(|gpu| gpu.regions().iter().map(|found| Region { gpu: gpu.id(), instance: found.instance }));
+    let (only, None) = (regions.next()?, regions.next()) else { return None };
+    Some(Place::Vram { region: Some(only), confidence: Confidence::Exact })
 }
 
 /// Whether any swap is configured. Unknown counts as yes.

@@ -6,11 +6,11 @@ use crate::{
     attributes::{AttributeRun, attributes},
     error::Result,
     explain::{self, Case, Explanation},
-    location::{Location, Region},
+    location::Location,
     mappings::detailed_mappings,
     range::Range,
     record::State,
-    residency::{Confidence, Place, Residency, Run},
+    residency::{Confidence, Place, Residency, Run, only_vram},
     vm::Vm,
 };
 use std::path::Path;
@@ -92,12 +92,8 @@ impl<'fd> Space<'fd> {
     /// Which region pages in VRAM are supposed to be in.
     fn supposed(&self, recorded: Option<&State>) -> Place {
         let found = |region, confidence| Place::Vram { region: Some(region), confidence };
-        let mut regions = self.machine().gpus().iter().flat_map(|gpu| {
-            let region = |memory: &crate::query::MemoryRegion| Region { gpu: gpu.id(), instance: memory.instance };
-            gpu.regions().iter().map(region).collect::<Vec<_>>()
-        });
-        if let (Some(only), None) = (regions.next(), regions.next()) {
-            return found(only, Confidence::Exact);
+        if let Some(only) = only_vram(self.machine()) {
+            return only;
         }
         let Some(recorded) = recorded else { return Place::Vram { region: None, confidence: Confidence::Unknown } };
         if let Some(Location::Vram(region)) = recorded.placed {

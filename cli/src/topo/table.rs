@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine as tables for a terminal.
+
+use super::Topology;
+use crate::{
+    causes::{Cause, Causes, Trouble},
+    page::{Ink, Page},
+    target::Target,
+    words,
+};
+use comfy_table::{CellAlignment, Table, presets};
+use std::collections::BTreeMap;
+use xeplace::{Gpu, GpuId, Link, Verdict};
+
+/// GPUs up to which each pair is shown: a matrix of more does not fit on a screen.
+const MATRIX: usize = 16;
+/// Columns of a cell in the matrix.
+const CELL: usize = 8;
+
+pub fn show(topology: &Topology, target: &Target, page: &mut Page) {
+    let gpus = topology.machine.gpus();
+    let found = words::count(gpus.len(), "GPU");
+    let groups = words::count(topology.groups.len(), "interconnect group");
+    page.line(format!("{target}: {found}, {groups}"));
+    if !gpus.is_empty() {
+        page.line("");
+        page.table(&listing(topology));
+    }
+    unusable(topology, page);
+    match gpus.len() {
+        0 => page.line("No usable GPU of the xe driver: `xeplace doctor` says what was looked at."),
+        1 => {}
+        2..=MATRIX => matrix(topology, page),
+        _ => groups_in_short(topology, page),
+    }
+}
+
+fn listing(topology: &Topology) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header([
+        "GPU",
+        "PCI address",
+        "Name",
+        "VRAM",
+        "Used",
+        "Behind BAR",
+        "Tiles",
+        "Node",
+        "PCIe",
+        "",
+        "Group",
+    ]);
+    for (gpu, regions) in topology.machine.gpus().iter().zip(&topology.regions) {
+        let sum = |part: fn(&xeplace::MemoryRegion) -> u64| regions.iter().map(part).sum::<u64>();
+        let (total, visible) = (sum(|region| region.total), sum(|region| region.cpu_visible));
+        let pcie = gpu.pcie();
+        table.add_row([
+            gpu.id().0.to_string(),
+            gpu.address().to_string(),
+            gpu.name().to_owned(),
+            if total == 0 { "none".to_owned() } else { words::size(total) },
+            if total == 0 { String::new() } else { words::size(sum(|region| region.used)) },
+            match visible {
+                _ if total == 0 => String::new(),
+                visible if visible >= total => "all".to_owned(),
+                visible => words::size(visible),
+            },
+            regions.len().to_string(),
+            gpu.numa_node().map_or("-".to_owned(), |node| node.to_string()),
+            pcie.map_or("-".to_owned(), |link| words::generation(&link)),
+            pcie.map_or(String::new(), |link| words::speed(link.bytes_per_second())),
+            topology.group(gpu).map_or("-".to_owned(), words::letters),
+        ]);
+    }
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if [0, 3, 4, 5, 6, 7, 9].contains(&place) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn unusable(topology: &Topology, page: &mut Page) {
+    for found in topology.machine.unusable() {
+        let address = found.address.map_or(String::new(), |address| format!("{address}, "));
+        let text = format!("({address}{}): {}", found.node.display(), found.reason);
+        let head = format!("{} ", page.paint(Ink::Red, "cannot be used"));
+        page.paragraph(&head, "cannot be used ".len(), &text);
+    }
+}
+
+/// Each pair: rows use the VRAM of columns.
+fn matrix(topology: &Topology, page: &mut Page) {
+    let gpus = topology.machine.gpus();
+    let mut causes = Causes::default();
+    let mut ways: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for from in gpus {
+        let mut row = page.paint(Ink::Bold, format!("{:>3}", from.id().0));
+        for to in gpus {
+            let (text, ink) = cell(topology, from, to, &mut causes, &mut ways);
+            row += &page.paint(ink, format!("{text:>CELL$}"));
+        }
+        rows.push(row);
+    }
+    page.line("");
+    page.line(page.paint(Ink::Bold, "Links: the GPU of a row uses the VRAM of the GPU of a column"));
+    let heads: String = gpus.iter().map(|gpu| format!("{:>CELL$}", gpu.id().0)).collect();
+    page.line(page.paint(Ink::Bold, format!("   {heads}")));
+    rows.into_iter().for_each(|row| page.line(row));
+    page.line("");
+    legend(&ways, &causes.0, gpus.iter().any(|gpu| gpu.regions().is_empty()), page);
+    footnotes(&causes.0, page);
+}
+
+/// What stands for one pair.
+fn cell(
+    topology: &Topology,
+    from: &Gpu,
+    to: &Gpu,
+    causes: &mut Causes,
+    ways: &mut BTreeMap<u32, Vec<f64>>,
+) -> (String, Ink) {
+    if from.id() == to.id() {
+        return ("-".to_owned(), Ink::Dim);
+    }
+    if to.regions().is_empty() {
+        return ("none".to_owned(), Ink::Dim);
+    }
+    let Ok(link) = topology.machine.link(from.id(), to.id()) else { return ("?".to_owned(), Ink::Yellow) };
+    if let (Verdict::Connected, Some(hops)) = (link.verdict, link.hops) {
+        ways.entry(hops).or_default().extend(link.bandwidth);
+    }
+    let note = causes.add(from.id(), to.id(), &link).map_or(String::new(), |place| format!("[{}]", place + 1));
+    let (symbol, ink) = symbol(&link);
+    (symbol + &note, ink)
+}
+
+fn symbol(link: &Link) -> (String, Ink) {
+    let hops = || link.hops.map_or("yes".to_owned(), |hops| hops.to_string());
+    match Trouble::of(link) {
+        None => (hops(), Ink::Green),
+        Some(Trouble::ProbablyYes) => (hops() + "?", Ink::Yellow),
+        Some(Trouble::ProbablyNo) => ("no?".to_owned(), Ink::Red),
+        Some(Trouble::No) => ("no".to_owned(), Ink::Red),
+        Some(Trouble::Unknown) => ("?".to_owned(), Ink::Yellow),
+        Some(Trouble::SmallBar) => ("bar".to_owned(), Ink::Yellow),
+    }
+}
+
+fn legend(ways: &BTreeMap<u32, Vec<f64>>, causes: &[Cause], some_have_none: bool, page: &mut Page) {
+    for (hops, speeds) in ways {
+        let slowest = speeds.iter().copied().reduce(f64::min);
+        let fastest = speeds.iter().copied().reduce(f64::max);
+        let speed = match (slowest, fastest) {
+            (Some(slowest), Some(fastest)) if words::speed(slowest) == words::speed(fastest) => {
+                format!(", {} each way", words::speed(slowest))
+            }
+            (Some(slowest), Some(fastest)) => {
+                format!(", {} to {} each way", words::speed(slowest), words::speed(fastest))
+            }
+            _ => String::new(),
+        };
+        explain(page, &hops.to_string(), &format!("connected, {hops} hops{speed}"));
+    }
+    let has = |wanted: &[Trouble]| causes.iter().any(|cause| wanted.contains(&cause.trouble));
+    if has(&[Trouble::No, Trouble::ProbablyNo]) {
+        explain(page, "no", "not connected: the kernel refuses with ENOLINK, and memory travels through the host");
+    }
+    if has(&[Trouble::SmallBar]) {
+        explain(page, "bar", "connected, but not to be used");
+    }
+    if has(&[Trouble::ProbablyYes, Trouble::ProbablyNo, Trouble::Unknown]) {
+        explain(page, "?", "a guess, or unknown");
+    }
+    if some_have_none {
+        explain(page, "none", "that GPU has no VRAM");
+    }
+}
+
+fn explain(page: &mut Page, symbol: &str, text: &str) {
+    page.paragraph(&format!("{symbol:>5}  "), 7, text);
+}
+
+fn footnotes(causes: &[Cause], page: &mut Page) {
+    for (place, cause) in causes.iter().enumerate() {
+        let mark = format!("[{}]", place + 1);
+        page.paragraph(&format!("{mark:>5}  "), 7, &cause.sentence());
+        if let Some(remedy) = cause.remedy() {
+            let head = format!("       {} ", page.paint(Ink::Bold, "=>"));
+            page.paragraph(&head, 10, &remedy);
+        }
+    }
+}
+
+/// Groups in place of pairs.
+fn groups_in_short(topology: &Topology, page: &mut Page) {
+    page.line("");
+    page.line(page.paint(Ink::Bold, "Interconnect groups: GPUs of one group can use each other's VRAM"));
+    for (place, group) in topology.groups.iter().enumerate().filter(|(_, group)| group.gpus.len() > 1) {
+        let head = format!("{:>5}  ", words::letters(place));
+        page.paragraph(&head, 7, &format!("{} ({})", words::gpus(&group.gpus), group.basis));
+    }
+    let alone: Vec<GpuId> =
+        topology.groups.iter().filter_map(|group| (group.gpus.len() == 1).then(|| group.gpus[0])).collect();
+    if !alone.is_empty() {
+        explain(page, "alone", &words::gpus(&alone));
+    }
+    let causes = of_large(topology);
+    if !causes.0.is_empty() {
+        page.line("");
+        footnotes(&causes.0, page);
+    }
+}
+
+/// The causes between groups, and those that make a link within one unusable.
+fn of_large(topology: &Topology) -> Causes {
+    let mut causes = Causes::between_groups(&topology.machine);
+    for group in &topology.groups {
+        let Some((first, rest)) = group.gpus.split_first() else { continue };
+        for to in rest {
+            within(topology, *first, *to, &mut causes);
+        }
+        if let Some(second) = rest.first() {
+            within(topology, *second, *first, &mut causes);
+        }
+    }
+    causes
+}
+
+fn within(topology: &Topology, from: GpuId, to: GpuId, causes: &mut Causes) {
+    let has_vram = topology.machine.gpu(to).is_ok_and(|gpu| !gpu.regions().is_empty());
+    if let (true, Ok(link)) = (has_vram, topology.machine.link(from, to)) {
+        causes.add(from, to, &link);
+    }
+}
