@@ -14,7 +14,7 @@ use std::os::fd::RawFd;
 /// The kernel's attributes of one vm for a run of addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AttributeRun {
-    /// The addresses: the vm's own mapping, clipped to what was asked about.
+    /// The addresses, clipped to what was asked about.
     pub range: Range,
     /// The vm.
     pub vm: VmId,
@@ -40,7 +40,8 @@ pub enum StoredLocation {
     Foreign(RawFd),
 }
 
-/// The attributes that `vm` has for `range`, in the order of addresses. What it does not mirror is left out.
+/// The attributes that `vm` has for `range`, in the order of addresses, neighbours with equal ones as one run: the kernel
+/// never joins what an advice has split. What the vm does not mirror is left out.
 pub(crate) fn attributes(machine: &Machine, vm: &Vm<'_>, range: Range) -> Result<Vec<AttributeRun>> {
     let found = vm.query(range).map_err(vm.error("DRM_IOCTL_XE_VM_QUERY_MEM_RANGE_ATTRS", range))?;
     let runs = found.iter().filter_map(|vma| {
@@ -54,7 +55,18 @@ pub(crate) fn attributes(machine: &Machine, vm: &Vm<'_>, range: Range) -> Result
             pat: vma.pat_index.val,
         })
     });
-    Ok(runs.collect())
+    let mut joined: Vec<AttributeRun> = Vec::new();
+    for run in runs {
+        match joined.last_mut() {
+            Some(last)
+                if last.range.end() == run.range.start() && (AttributeRun { range: run.range, ..*last }) == run =>
+            {
+                last.range = Range::between(last.range.start(), run.range.end()).expect("runs are in order");
+            }
+            _ => joined.push(run),
+        }
+    }
+    Ok(joined)
 }
 
 fn location(machine: &Machine, number: u32) -> StoredLocation {

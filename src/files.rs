@@ -30,7 +30,16 @@ enum Source {
     Host,
     Directory(PathBuf),
     Tree(Tree),
-    Overlaid { upper: Tree, lower: Files },
+    Overlaid { upper: Upper, lower: Files },
+}
+
+/// Makes the files that lie over others, anew at each look.
+struct Upper(Box<dyn Fn() -> Tree + Send + Sync>);
+
+impl fmt::Debug for Upper {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.0)().fmt(out)
+    }
 }
 
 /// Everything that was read: what a recording has to hold.
@@ -50,6 +59,8 @@ enum Node {
     Link(PathBuf),
     Live(Box<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync>),
     Directory,
+    /// Nothing, whatever lies below.
+    Absent,
 }
 
 impl fmt::Debug for Node {
@@ -59,6 +70,7 @@ impl fmt::Debug for Node {
             Node::Link(target) => write!(out, "-> {}", target.display()),
             Node::Live(_) => out.write_str("live"),
             Node::Directory => out.write_str("directory"),
+            Node::Absent => out.write_str("absent"),
         }
     }
 }
@@ -86,8 +98,14 @@ impl Tree {
         self.0.insert(path.into(), Node::Directory);
     }
 
+    /// Hides a file or directory of the files under this tree; what this tree has below the path stays visible.
+    pub(crate) fn absent(&mut self, path: impl Into<PathBuf>) {
+        self.0.insert(path.into(), Node::Absent);
+    }
+
     fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
-        self.0.range(path.to_owned()..).map(|(found, _)| found).take_while(move |found| found.starts_with(path))
+        let found = self.0.range(path.to_owned()..).take_while(move |(found, _)| found.starts_with(path));
+        found.filter(|(_, node)| !matches!(node, Node::Absent)).map(|(found, _)| found)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -108,7 +126,17 @@ impl Tree {
     }
 
     fn exists(&self, path: &Path) -> bool {
-        self.0.contains_key(path) || self.is_directory(path)
+        self.below(path).next().is_some()
+    }
+
+    /// Whether the file of this path in the files under this tree is not to be seen.
+    fn hides(&self, path: &Path) -> bool {
+        path.ancestors().any(|above| matches!(self.0.get(above), Some(Node::Absent)))
+    }
+
+    /// Whether this tree says all of what there is at `path`.
+    fn decides(&self, path: &Path) -> bool {
+        self.0.contains_key(path) || self.hides(path)
     }
 
     /// Where the link at `path` points, if it is one.
@@ -144,8 +172,9 @@ impl Files {
         matches!(&*self.source, Source::Host)
     }
 
-    /// The same files with those of `upper` over them.
-    pub(crate) fn overlaid(&self, upper: Tree) -> Files {
+    /// The same files with those of `upper` over them, which is called at each look.
+    pub(crate) fn overlaid(&self, upper: impl Fn() -> Tree + Send + Sync + 'static) -> Files {
+        let upper = Upper(Box::new(upper));
         Files { source: Arc::new(Source::Overlaid { upper, lower: self.clone() }), log: None }
     }
 
@@ -246,8 +275,10 @@ impl Source {
             Source::Host => read_bounded(path),
             Source::Directory(root) => read_bounded(&below(root, path)),
             Source::Tree(tree) => tree.read(path),
-            Source::Overlaid { upper, lower } if !upper.0.contains_key(path) => lower.source.read(path),
-            Source::Overlaid { upper, .. } => upper.read(path),
+            Source::Overlaid { upper, lower } => match (upper.0)() {
+                upper if upper.decides(path) => upper.read(path),
+                _ => lower.source.read(path),
+            },
         }
     }
 
@@ -256,10 +287,17 @@ impl Source {
             Source::Host => names_in(path),
             Source::Directory(root) => names_in(&below(root, path)),
             Source::Tree(tree) => tree.list(path),
-            Source::Overlaid { upper, lower } => match (upper.list(path), lower.source.list(path)) {
-                (Ok(above), Ok(under)) => Ok(above.into_iter().chain(under).collect()),
-                (above, under) => above.or(under),
-            },
+            Source::Overlaid { upper, lower } => {
+                let upper = (upper.0)();
+                let under = if upper.hides(path) { Err(errno(libc::ENOENT)) } else { lower.source.list(path) };
+                match (upper.list(path), under) {
+                    (above, Ok(under)) => {
+                        let under = under.into_iter().filter(|name| !upper.hides(&path.join(name)));
+                        Ok(under.chain(above.unwrap_or_default()).collect())
+                    }
+                    (above, Err(error)) => above.map_err(|_| error),
+                }
+            }
         }
     }
 
@@ -268,7 +306,10 @@ impl Source {
             Source::Host => path.exists(),
             Source::Directory(root) => below(root, path).exists(),
             Source::Tree(tree) => tree.exists(path),
-            Source::Overlaid { upper, lower } => upper.exists(path) || lower.source.exists(path),
+            Source::Overlaid { upper, lower } => {
+                let upper = (upper.0)();
+                upper.exists(path) || !upper.hides(path) && lower.source.exists(path)
+            }
         }
     }
 
@@ -278,8 +319,10 @@ impl Source {
             Source::Host => fs::read_link(path),
             Source::Directory(root) => fs::read_link(below(root, path)),
             Source::Tree(tree) => return Ok(tree.target(path)),
-            Source::Overlaid { upper, lower } if !upper.0.contains_key(path) => return lower.source.link(path),
-            Source::Overlaid { upper, .. } => return Ok(upper.target(path)),
+            Source::Overlaid { upper, lower } => match (upper.0)() {
+                upper if upper.decides(path) => return Ok(upper.target(path)),
+                _ => return lower.source.link(path),
+            },
         };
         match found {
             Ok(target) => Ok(Some(target)),
@@ -359,14 +402,32 @@ mod tests {
 
     #[test]
     fn what_lies_above_hides_what_lies_below() {
-        let mut upper = Tree::default();
-        upper.file("/proc/self/maps", "later\n");
-        upper.file("/proc/iomem", "");
-        let files = small_tree().overlaid(upper);
+        let files = small_tree().overlaid(|| {
+            let mut upper = Tree::default();
+            upper.file("/proc/self/maps", "later\n");
+            upper.file("/proc/iomem", "");
+            upper
+        });
         assert_eq!(files.text("/proc/self/maps").unwrap(), "later");
         assert_eq!(files.text("/sys/bus/pci/devices/0000:00:01.0/vendor").unwrap(), "0x8086");
         assert_eq!(files.list("/proc").unwrap(), ["iomem", "self"]);
         assert!(files.exists("/proc/iomem") && !small_tree().exists("/proc/iomem"));
+    }
+
+    #[test]
+    fn what_lies_above_can_take_away_what_lies_below() {
+        let files = small_tree().overlaid(|| {
+            let mut upper = Tree::default();
+            upper.absent("/sys/bus");
+            upper.absent("/sys/devices/pci0000:00/0000:00:01.0");
+            upper.file("/sys/bus/usb/new", "");
+            upper
+        });
+        assert!(!files.exists("/sys/bus/pci") && files.exists("/sys/bus/usb/new"));
+        assert_eq!(files.list("/sys/bus").unwrap(), ["usb"]);
+        assert_eq!(files.list("/sys/devices/pci0000:00").unwrap(), [""; 0]);
+        assert!(files.read("/sys/devices/pci0000:00/0000:00:01.0/vendor").is_err());
+        assert_eq!(files.read("/sys/loop").unwrap_err().raw_os_error(), Some(libc::ELOOP));
     }
 
     #[test]

@@ -136,8 +136,7 @@ impl Range {
 
     /// From aligned addresses that are known to be in order, such as the kernel's own; `None` if they are not.
     pub(crate) fn between(start: u64, end: u64) -> Option<Range> {
-        (start < end && start % PAGE == 0 && end % PAGE == 0 && end <= USER_END)
-            .then_some(Range { start, end })
+        (start < end && start % PAGE == 0 && end % PAGE == 0 && end <= USER_END).then_some(Range { start, end })
     }
 }
 

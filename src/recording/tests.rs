@@ -78,6 +78,14 @@ fn what_the_kernel_said_is_in_the_recording_and_the_simulation_says_it_too() {
 }
 
 #[test]
+fn host_nodes_are_in_the_recording() {
+    let directory = recording("cpu=xeon host(bmg) host(bmg)");
+    let machine = Machine::recorded(directory.path()).unwrap();
+    assert_eq!(machine.gpus()[1].numa_node(), Some(1));
+    assert_eq!([0, 1, 2].map(|node| machine.has_host_node(node)), [true, true, false]);
+}
+
+#[test]
 fn nothing_is_overwritten() {
     let directory = recording("bmg");
     let error = Machine::simulated("bmg").unwrap().record(directory.path()).unwrap_err();

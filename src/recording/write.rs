@@ -38,8 +38,7 @@ pub(crate) fn write(machine: &Original<'_>, directory: &Path) -> Result<()> {
     let (files, log) = machine.files.logged();
     let (gpus, _) = discovery::discover(machine.driver, &files, machine.descriptors)?;
     look_at_everything(&gpus, &Interconnect::new(files.clone()));
-    // Read by whoever places pages on host nodes.
-    let _ = files.text("/sys/devices/system/node/online");
+    look_at_host_nodes(&files);
     write_files(directory, &log.lock())?;
     for gpu in &gpus {
         write_replies(directory, gpu)?;
@@ -65,6 +64,17 @@ fn look_at_everything(gpus: &[Gpu], interconnect: &Interconnect) {
     // A GPU whose place cannot be read here cannot be read there either.
     for path in gpus.iter().filter_map(|gpu| gpu.path().ok()) {
         interconnect.look_at(path);
+    }
+}
+
+/// For whoever places pages on them. A node without processors is one as well.
+fn look_at_host_nodes(files: &Files) {
+    let nodes = Path::new("/sys/devices/system/node");
+    let _ = files.text(nodes.join("online"));
+    let names = files.list(nodes).unwrap_or_default();
+    let is_node = |name: &&String| name.strip_prefix("node").is_some_and(|number| number.parse::<u32>().is_ok());
+    for name in names.iter().filter(is_node) {
+        let _ = files.text(nodes.join(name).join("cpulist"));
     }
 }
 

@@ -41,7 +41,8 @@ impl Sim {
         self.state.lock().faults.add(fault);
     }
 
-    /// From now on `bytes` of a tile's VRAM hold what cannot be evicted, such as page tables.
+    /// From now on `bytes` of a tile's VRAM hold what cannot be evicted, such as page tables; what has no room beside
+    /// them is evicted.
     ///
     /// Refused with [`Error::NotFound`]: an unknown GPU or instance.
     pub fn fill_vram(&self, region: Region, bytes: u64) -> Result<()> {
@@ -50,6 +51,10 @@ impl Sim {
         let tile = usize::from(region.instance).wrapping_sub(1);
         let filled = state.devices[device].filled.get_mut(tile);
         *filled.ok_or_else(|| Error::NotFound(region.to_string()))? = bytes;
+        if let Some(pagemap) = state.devices[device].pagemaps[tile] {
+            // More than there is evicts all and stays.
+            let _ = state.make_room(pagemap, 0);
+        }
         Ok(())
     }
 
@@ -103,7 +108,7 @@ impl Sim {
         for (part, page) in runs {
             if matches!(page, Page::Real(_) | Page::Ram) {
                 state.notify(part, Event::Changed);
-                state.pages.to_swap(part);
+                state.pages.put_in_swap(part);
             }
         }
     }
@@ -132,6 +137,14 @@ impl Sim {
     /// kernel's memory for it and ends its membership of an interconnect group.
     pub fn shrink(&self) {
         self.state.lock().shrink();
+    }
+
+    /// Bytes of RAM that the kernel spends on describing VRAM: 64 (`struct page`) for 4096, as soon as a fault-mode vm
+    /// or a peer's advice has made a tile's VRAM a place for pages.
+    pub fn pagemap_cost(&self) -> u64 {
+        let state = self.state.lock();
+        let sizes = state.pagemaps().into_iter().map(|(_, id)| state.pages.vram.pagemap(id).physical.len());
+        sizes.map(|size| size / 64).sum()
     }
 
     /// The GPU goes: its VRAM is copied to RAM, and every request on an open of it answers ENODEV.
@@ -262,7 +275,8 @@ impl State {
         self.sweep();
         let Ok(process) = Process::look(&self.pages.marks) else { return };
         self.fault_back(&process, span, |_| true);
-        self.pages.to_ram(span);
+        let mapped: Vec<Span> = process.over(span).filter_map(|mapping| mapping.span.meet(span)).collect();
+        mapped.into_iter().for_each(|part| self.pages.put_in_ram(part));
     }
 
     fn unplug(&mut self, device: usize) {

@@ -57,6 +57,9 @@ pub struct LinkCounters {
     pub bytes_in_place: u64,
     /// Bytes copied from the peer's VRAM.
     pub bytes_copied: u64,
+    /// Of all these, bytes at bus addresses that nobody answers for, since a BAR is smaller than the VRAM behind it: on
+    /// real hardware these are lost, or hit another device.
+    pub bytes_astray: u64,
 }
 
 /// What the simulated clock charges. Round numbers of the right size, chosen and not measured: use them to compare

@@ -3,6 +3,7 @@
 
 use super::{
     Answer, Call, Sim,
+    nodes::DRM_MAJOR,
     open_files::{FileId, Opened},
     state::{Event, State},
 };
@@ -20,9 +21,6 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::Path,
 };
-
-/// The major number of DRM devices.
-const DRM_MAJOR: u32 = 226;
 
 impl Sim {
     fn ioctl<T>(
@@ -42,7 +40,8 @@ impl Sim {
 impl State {
     fn open_path(&mut self, path: &Path) -> io::Result<OwnedFd> {
         self.sweep();
-        if path == Path::new("/proc/self/pagemap") {
+        let own = format!("/proc/{}/pagemap", std::process::id());
+        if path == Path::new("/proc/self/pagemap") || path == Path::new(&own) {
             return self.open.open(Opened::Pagemap, None);
         }
         let minor = path.to_str().and_then(|path| path.strip_prefix("/dev/dri/renderD")?.parse::<u32>().ok());
@@ -141,13 +140,15 @@ impl Driver for Sim {
         scan: &mut pm_scan_arg,
         found: &mut [page_region],
     ) -> io::Result<usize> {
-        let mut state = self.state.lock();
-        if !state.is_pagemap(pagemap) {
-            return Err(io::Error::from_raw_os_error(libc::ENOTTY));
-        }
-        state.counters.call(Call::PagemapScan);
-        let answer = state.faults.strike(Call::PagemapScan).and_then(|()| state.pagemap_scan(scan, found));
-        answer.map_err(io::Error::from_raw_os_error)
+        self.with(|state| {
+            state.retried(Call::PagemapScan, |state| {
+                if !state.is_pagemap(pagemap) {
+                    return Err(libc::ENOTTY);
+                }
+                state.faults.strike(Call::PagemapScan)?;
+                state.pagemap_scan(scan, found)
+            })
+        })
     }
 
     fn mincore(&self, range: Range, pages: &mut [u8]) -> io::Result<()> {

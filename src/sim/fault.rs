@@ -122,7 +122,7 @@ impl State {
             let mut moved = true;
             if let Some(target) = target.filter(|target| tries > 0 && self.should_move(key, span, *target)) {
                 self.counters.gpus[device].migrate_tries_by_size[class] += 1;
-                moved = self.to_vram(process, span, target).is_ok();
+                moved = self.move_to_vram(process, span, target).is_ok();
             }
             tries = tries.saturating_sub(1);
             if !moved && forced.is_none() {
@@ -170,11 +170,13 @@ impl State {
         let vm = &self.vms[&key];
         let user = vm.device;
         let Some((_, range)) = vm.ranges.at(part.start) else { return };
-        let at = match range.held {
-            Some(Held::Vram(pagemap)) => End::Gpu(self.pages.vram.pagemap(pagemap).device),
-            _ => End::Host,
+        let Some(Held::Vram(pagemap)) = range.held else {
+            return self.counters.used(user, End::Host, part.len(), 0);
         };
-        let hops = if let End::Gpu(holder) = at { self.hops(user, holder) } else { 0 };
-        self.counters.used(user, at, part.len(), hops);
+        let holder = self.pages.vram.pagemap(pagemap).device;
+        self.counters.used(user, End::Gpu(holder), part.len(), self.hops(user, holder));
+        if holder != user {
+            self.count_astray((user, holder), pagemap, part.len());
+        }
     }
 }

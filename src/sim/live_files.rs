@@ -6,7 +6,7 @@ use crate::files::Tree;
 use parking_lot::Mutex;
 use std::{fmt::Write, fs, io, sync::Arc};
 
-/// The files that lie over those of the machine's description.
+/// The files that lie over those of the machine's description, as things are now.
 pub(super) fn tree(state: &Arc<Mutex<State>>) -> Tree {
     let mut tree = Tree::default();
     let mut live = |path: String, content: fn(&State, usize) -> io::Result<String>, index: usize| {
@@ -17,8 +17,12 @@ pub(super) fn tree(state: &Arc<Mutex<State>>) -> Tree {
     live("/proc/self/smaps".into(), |state, _| smaps(state), 0);
     live("/proc/iomem".into(), |state, _| Ok(iomem(state)), 0);
     live("/proc/swaps".into(), |state, _| Ok(swaps(state)), 0);
-    for (index, device) in state.lock().devices.iter().enumerate() {
+    let state = state.lock();
+    for (index, device) in state.devices.iter().enumerate().filter(|(_, device)| device.plugged) {
         live(format!("/sys/kernel/debug/dri/{}/gt0/stats", device.spec.address), stats, index);
+    }
+    for device in &state.devices {
+        device.nodes.lay_over(&mut tree, device.plugged.then_some(device.minor));
     }
     tree
 }
@@ -134,12 +138,8 @@ const SWAP_KIB: u64 = 1 << 30;
 
 /// `gt0/stats` in debugfs: names as in `xe_gt_stats.c`. Only root may look.
 fn stats(state: &State, index: usize) -> io::Result<String> {
-    let device = &state.devices[index];
     if !state.privileged {
         return Err(io::Error::from_raw_os_error(libc::EACCES));
-    }
-    if !device.plugged {
-        return Err(io::Error::from_raw_os_error(libc::ENOENT));
     }
     let GpuCounters { page_faults, bytes_in, bytes_out, page_faults_by_size, migrate_tries_by_size, .. } =
         &state.counters.gpus[index];

@@ -122,7 +122,7 @@ impl State {
         for (range, held) in straddling {
             if matches!(held, Some(Held::Vram(_))) {
                 let process = Process::look(&self.pages.marks).map_err(errno)?;
-                let _ = self.to_ram(&process, range);
+                let _ = self.fault_in(&process, range);
             }
             if let Some(vm) = self.vms.get_mut(&key) {
                 vm.ranges.take(range);

@@ -12,6 +12,7 @@ use super::{
     vm::Held,
     vram::{AllocationId, PagemapId},
 };
+use crate::uapi::PAGE_IS_PFNZERO;
 use std::io;
 
 /// Whose pages a collection accepts where they are, and what it demands of them.
@@ -29,24 +30,24 @@ impl State {
     /// Moves the pages of one range into `target`, all or nothing: `xe_svm_alloc_vram`.
     ///
     /// What cannot be collected is faulted back to RAM and tried once more.
-    pub(super) fn to_vram(&mut self, process: &Process, span: Span, target: PagemapId) -> Answer {
+    pub(super) fn move_to_vram(&mut self, process: &Process, span: Span, target: PagemapId) -> Answer {
         let there = self.pages.in_vram(span);
         let already: u64 = there.iter().filter(|(_, at)| at.pagemap == target).map(|(part, _)| part.len()).sum();
         if already == span.len() {
             return Ok(());
         }
-        match self.try_to_vram(process, span, target) {
+        match self.try_to_move(process, span, target) {
             Err(libc::EBUSY) => {
                 // Whether all of it could be faulted back shows in the second try.
-                let _ = self.to_ram(process, span);
-                self.try_to_vram(process, span, target)
+                let _ = self.fault_in(process, span);
+                self.try_to_move(process, span, target)
             }
             answer => answer,
         }
     }
 
     /// `drm_pagemap_populate_mm` and `drm_pagemap_migrate_to_devmem`.
-    fn try_to_vram(&mut self, process: &Process, span: Span, target: PagemapId) -> Answer {
+    fn try_to_move(&mut self, process: &Process, span: Span, target: PagemapId) -> Answer {
         if !self.pages.vram.pagemap(target).online {
             return Err(libc::ENODEV);
         }
@@ -59,25 +60,39 @@ impl State {
             return Err(libc::EBUSY);
         }
         let device = self.pages.vram.pagemap(target).device;
-        let copies = self.sources(process, span, target)?;
-        for (source, bytes) in copies {
+        if let Some((source, bytes)) = self.source(process, span, target)? {
             let hops = if let End::Gpu(from) = source { self.hops(from, device) } else { 0 };
             self.counters.copied(source, End::Gpu(device), bytes, hops);
+            if let End::Gpu(from) = source {
+                // The source writes through the target's BAR.
+                self.count_astray((device, from), target, bytes);
+            }
         }
         self.counters.gpus[device].migrations += 1;
-        self.pages.to_vram(span, target);
+        self.pages.put_in_vram(span, target);
         self.notify(span, Event::Changed);
         Ok(())
     }
 
+    /// The driver adds the offset in VRAM to the BAR's address and does not look whether the BAR reaches that far
+    /// (`xe_page_to_pcie` in `xe_svm.c`): counts `bytes` in `pagemap` that went to addresses beyond it.
+    pub(super) fn count_astray(&mut self, (user, holder): (usize, usize), pagemap: PagemapId, bytes: u64) {
+        let found = self.pages.vram.pagemap(pagemap);
+        let tile = self.devices[found.device].spec.tiles[found.tile];
+        if tile.cpu_visible < tile.total {
+            self.counters.link(user, holder).bytes_astray += bytes;
+        }
+    }
+
     /// From where how much has to be copied. EBUSY if a page cannot be collected, if a part is in the target already,
     /// or if there is more than one source.
-    fn sources(&self, process: &Process, span: Span, target: PagemapId) -> Answer<Option<(End, u64)>> {
+    fn source(&self, process: &Process, span: Span, target: PagemapId) -> Answer<Option<(End, u64)>> {
         let owner = self.pages.vram.pagemap(target).owner;
         let mut found: Option<(End, u64)> = None;
         for (part, page) in self.pages.runs(process, span).map_err(errno)? {
             let end = match page {
                 Page::Absent => continue,
+                Page::Real(categories) if categories & PAGE_IS_PFNZERO != 0 => continue,
                 Page::Real(_) | Page::Ram => End::Host,
                 Page::Vram(at) if at.pagemap != target && self.pages.vram.pagemap(at.pagemap).owner == owner => {
                     End::Gpu(self.pages.vram.pagemap(at.pagemap).device)
@@ -94,7 +109,7 @@ impl State {
     }
 
     /// Evicts the oldest allocations until `bytes` are free. ENOSPC if what is left cannot be evicted.
-    fn make_room(&mut self, pagemap: PagemapId, bytes: u64) -> Answer {
+    pub(super) fn make_room(&mut self, pagemap: PagemapId, bytes: u64) -> Answer {
         let (device, tile) = (self.pages.vram.pagemap(pagemap).device, self.pages.vram.pagemap(pagemap).tile);
         loop {
             let total = self.devices[device].spec.tiles[tile].total;
@@ -113,13 +128,14 @@ impl State {
         for part in self.pages.shown(allocation) {
             self.bring_back(part, allocation.pagemap);
         }
+        debug_assert!(self.pages.vram.allocation(allocation).is_none(), "all its pages were shown somewhere");
     }
 
     /// `part`, all of it in `pagemap`, goes to RAM.
     fn bring_back(&mut self, part: Span, pagemap: PagemapId) {
         let device = self.pages.vram.pagemap(pagemap).device;
         self.counters.copied(End::Gpu(device), End::Host, part.len(), 0);
-        self.pages.to_ram(part);
+        self.pages.put_in_ram(part);
         self.notify(part, Event::Changed);
     }
 
@@ -139,11 +155,11 @@ impl State {
     }
 
     /// Faults the pages of `span` into RAM, each as the CPU would: `drm_gpusvm_range_evict`. EFAULT at a guard page.
-    pub(super) fn to_ram(&mut self, process: &Process, span: Span) -> Answer {
+    pub(super) fn fault_in(&mut self, process: &Process, span: Span) -> Answer {
         for (part, page) in self.pages.runs(process, span).map_err(errno)? {
             match page {
                 Page::Real(_) | Page::Ram => {}
-                Page::Absent | Page::Swap => self.pages.to_ram(part),
+                Page::Absent | Page::Swap => self.pages.put_in_ram(part),
                 Page::Vram(_) => self.fault_back(process, part, |_| true),
                 Page::Guard => return Err(libc::EFAULT),
             }
@@ -179,12 +195,12 @@ impl State {
                 Page::Vram(allocation) => (Held::Vram(allocation.pagemap), Some(allocation)),
                 Page::Real(_) | Page::Ram => (Held::Ram, None),
                 Page::Absent | Page::Swap => {
-                    self.pages.to_ram(part);
+                    self.pages.put_in_ram(part);
                     (Held::Ram, None)
                 }
             };
             if held.is_some_and(|before| before != found) {
-                let _ = self.to_ram(process, span);
+                let _ = self.fault_in(process, span);
                 return Err(libc::EOPNOTSUPP);
             }
             held = Some(found);

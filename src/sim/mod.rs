@@ -3,8 +3,8 @@
 //!
 //! It has its own GPUs, VRAM and links, and this process's real memory: addresses, mappings and descriptors are what the
 //! running kernel says they are, and over them lies what the simulated GPUs did to the pages. It moves no bytes: memory
-//! keeps its content wherever its pages are said to be. What it cannot see (munmap, mremap and CPU accesses) it is told through the
-//! driver. Comments name the kernel functions whose behaviour they follow, all of Linux 7.3.
+//! keeps its content wherever its pages are said to be, and what a GPU writes is not written. What it cannot see (munmap,
+//! mremap and CPU accesses) it is told through the driver. Comments name the kernel functions whose behaviour they follow, all of Linux 7.3.
 
 mod bind;
 mod config;
@@ -21,6 +21,7 @@ mod live_files;
 mod madvise;
 mod migrate;
 mod models;
+mod nodes;
 mod open_files;
 mod options;
 mod pages;
@@ -71,8 +72,8 @@ impl Sim {
     pub(crate) fn new(spec: Spec) -> Arc<Sim> {
         let files = spec.files.clone();
         let state = Arc::new(Mutex::new(State::new(spec)));
-        let files = files.overlaid(live_files::tree(&state));
-        Arc::new(Sim { state, files })
+        let seen = state.clone();
+        Arc::new(Sim { state, files: files.overlaid(move || live_files::tree(&seen)) })
     }
 
     /// Its files: those of its description and those that change as it runs.

@@ -20,7 +20,7 @@ pub(super) struct FileId(u64);
 pub(super) enum Opened {
     /// A device, as it was before its next unplugging.
     Device { device: usize, plugging: u32 },
-    /// `/proc/self/pagemap`.
+    /// This process's pagemap.
     Pagemap,
 }
 

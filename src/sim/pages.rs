@@ -116,19 +116,19 @@ impl Pages {
     }
 
     /// The pages of `span` are in RAM now, whatever they were.
-    pub(super) fn to_ram(&mut self, span: Span) {
+    pub(super) fn put_in_ram(&mut self, span: Span) {
         self.forget(span);
         self.moved.spread(span, Page::Ram);
     }
 
     /// The pages of `span` are swapped out now.
-    pub(super) fn to_swap(&mut self, span: Span) {
+    pub(super) fn put_in_swap(&mut self, span: Span) {
         self.forget(span);
         self.moved.spread(span, Page::Swap);
     }
 
     /// The pages of `span` are in a new allocation of its size.
-    pub(super) fn to_vram(&mut self, span: Span, pagemap: PagemapId) {
+    pub(super) fn put_in_vram(&mut self, span: Span, pagemap: PagemapId) {
         let allocation = self.vram.allocate(pagemap, span.len());
         self.vram.gain(allocation, span);
         self.forget(span);

@@ -3,7 +3,8 @@
 
 use super::{Answer, migrate::errno, pages::Page, process::Process, state::State};
 use crate::{
-    range::{PAGE, Range}, uapi::memory::MemoryPolicy,
+    range::{PAGE, Range},
+    uapi::memory::MemoryPolicy,
 };
 
 impl State {

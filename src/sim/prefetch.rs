@@ -112,10 +112,10 @@ impl State {
         let owner = self.vms[&key].owner.filter(|_| step.target.is_some());
         match step.target {
             None if matches!(self.held(key, step.span), Some(Held::Vram(_))) => {
-                let _ = self.to_ram(process, step.span);
+                let _ = self.fault_in(process, step.span);
             }
             Some(target) if self.should_move(key, step.span, target) => {
-                self.to_vram(process, step.span, target).map_err(|_| libc::ENODATA)?;
+                self.move_to_vram(process, step.span, target).map_err(|_| libc::ENODATA)?;
             }
             _ => {}
         }

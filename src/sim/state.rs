@@ -6,6 +6,7 @@ use super::{
     counters::Counters,
     groups::{Groups, Owner, Peer},
     inject::{Call, Faults},
+    nodes::Nodes,
     open_files::{FileId, OpenFiles, Opened},
     pages::Pages,
     span::{Span, Spans},
@@ -47,6 +48,7 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) spec: DeviceSpec,
+    pub(super) nodes: Nodes,
     /// Of its render node now.
     pub(super) minor: u32,
     /// How often it has come back.
@@ -60,9 +62,10 @@ pub(super) struct Device {
 }
 
 impl Device {
-    fn new(spec: DeviceSpec) -> Device {
+    fn new(spec: DeviceSpec, files: &Files) -> Device {
         let tiles = spec.tiles.len();
         Device {
+            nodes: Nodes::find(files, spec.address, spec.render_minor),
             minor: spec.render_minor,
             plugging: 0,
             plugged: true,
@@ -92,7 +95,7 @@ impl State {
     pub(super) fn new(spec: Spec) -> State {
         let gpus = spec.devices.len();
         State {
-            devices: spec.devices.into_iter().map(Device::new).collect(),
+            devices: spec.devices.into_iter().map(|device| Device::new(device, &spec.files)).collect(),
             distances: spec.distances,
             files: spec.files,
             open: OpenFiles::default(),
@@ -109,21 +112,26 @@ impl State {
         }
     }
 
-    /// Answers one request on a device file as the real door does: EINTR is tried again, EAGAIN a few times.
+    /// Answers one request on a device file.
     pub(super) fn ioctl<T>(
         &mut self,
         call: Call,
         fd: BorrowedFd<'_>,
         mut body: impl FnMut(&mut State, FileId, usize) -> Answer<T>,
     ) -> Answer<T> {
+        self.retried(call, |state| {
+            let (file, device) = state.device(fd)?;
+            state.faults.strike(call)?;
+            body(state, file, device)
+        })
+    }
+
+    /// Makes a call as often as the real door would, and counts each try.
+    pub(super) fn retried<T>(&mut self, call: Call, mut body: impl FnMut(&mut State) -> Answer<T>) -> Answer<T> {
         let mut tries = EAGAIN_TRIES;
         loop {
             self.counters.call(call);
-            let answer = self.device(fd).and_then(|(file, device)| {
-                self.faults.strike(call)?;
-                body(self, file, device)
-            });
-            match answer {
+            match body(self) {
                 Err(libc::EINTR) => {}
                 Err(libc::EAGAIN) if tries > 0 => tries -= 1,
                 answer => return answer,
