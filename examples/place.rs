@@ -4,17 +4,22 @@
 //! `cargo run --example place [FILE]`. XEPLACE_MACHINE names a machine to simulate; without it, it is this host.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{env, error::Error, fs::File, io::Read};
+use std::{env, error::Error, fs::File, io::Read, ops::ControlFlow, process::ExitCode};
 use xeplace::{
-    Advice, Gpu, Layout, Location, Machine, Place, Plan, Range, Region, Residency, Result, Space, driver::Access,
+    Advice, Layout, Location, Machine, Place, Range, Region, Residency, Result, Space, Step, driver::Access,
 };
 
 const SIMULATED: &str = "cpu=zen switch(4x bmg)";
 const COLUMNS: u64 = 48;
 
-fn main() -> std::result::Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    let Err(error) = run() else { return ExitCode::SUCCESS };
+    eprintln!("place: {error}");
+    ExitCode::FAILURE
+}
+
+fn run() -> std::result::Result<(), Box<dyn Error>> {
     let machine = machine()?;
-    let gpus: Vec<&Gpu> = machine.gpus().iter().filter(|gpu| is_usable(gpu)).collect();
     let space = Space::create(&machine)?;
 
     // Pages of a file cannot live in VRAM, so it is read and not mapped.
@@ -24,98 +29,100 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     if let Some(mut file) = file {
         file.read_exact(&mut weights[..length as usize])?;
     }
-    println!("{} MiB of weights for {} GPUs", length >> 20, gpus.len());
 
     // Each region of VRAM gets a part that is as large as the region is among all.
-    let layout = Layout::shard(gpus.iter().flat_map(|gpu| regions(gpu)));
-    let plan = layout.plan(weights.range())?;
-    place(&space, &plan)?;
-    let residency = space.residency(weights.range())?;
-    let placed = read(&space, &gpus, &plan)?;
-
-    // The same reads of memory of which nothing was wished.
-    let plain = space.allocate(length, Location::Default)?;
-    let plain = read(&space, &gpus, &layout.plan(plain.range())?)?;
-
-    println!("\n{:57}{:>10}{:>13}{:>10}", "", "in VRAM", "page faults", "without");
-    for (index, gpu) in gpus.iter().enumerate() {
-        let is_here = |place| matches!(place, Place::Vram { region: Some(region), .. } if region.gpu == gpu.id());
-        let bar = bar(&residency, weights.range(), is_here);
-        let faults = |counted: &[Option<u64>]| counted[index].map_or("?".to_owned(), |count| count.to_string());
-        let mib = residency.bytes(is_here) >> 20;
-        println!("gpu {:<3}  {bar}{mib:>6} MiB{:>13}{:>10}", gpu.id().0, faults(&placed), faults(&plain));
+    let shares = regions(&machine);
+    if shares.is_empty() {
+        return Err("no GPU of this machine can be used".into());
     }
-    if placed.contains(&None) {
-        println!("? Fault counters are in debugfs, which only root can read.");
+    let layout = Layout::shard(shares);
+    let parts = parts(&layout, weights.range())?;
+    println!("{} MiB of weights in {} parts", length >> 20, parts.len());
+    place(&space, &parts, length)?;
+
+    // The same reads, of memory of which nothing was wished.
+    let plain = space.allocate(length, Location::Default)?;
+    let plain = self::parts(&layout, plain.range())?;
+
+    let residency = space.residency(weights.range())?;
+    println!("\n{:64}{:>10}{:>13}{:>9}", "", "in VRAM", "page faults", "without");
+    for ((range, region), (plain, _)) in parts.into_iter().zip(plain) {
+        let bar = bar(&residency, weights.range(), region);
+        let mib = residency.bytes_in(region) >> 20;
+        let [faults, without] = [range, plain].map(|range| read(&machine, &space, range, region));
+        println!("{:14}  {bar}{mib:>6} MiB{:>13}{:>9}", region.to_string(), faults?, without?);
     }
     Ok(())
 }
 
 /// The machine that the environment names; else this host; else, if it has no GPU for this, a simulated one.
 fn machine() -> Result<Machine> {
-    let machine = match env::var("XEPLACE_MACHINE") {
-        Ok(name) => Machine::named(&name)?,
-        Err(_) => match Machine::open()? {
-            host if host.gpus().iter().any(is_usable) => host,
-            _ => {
-                println!("No usable xe GPU on this host: simulating {SIMULATED:?}");
-                Machine::simulated(SIMULATED)?
-            }
-        },
-    };
+    let name = env::var("XEPLACE_MACHINE").ok();
+    let mut machine = name.as_ref().map_or_else(Machine::open, |name| Machine::named(name))?;
+    if name.is_none() && regions(&machine).is_empty() {
+        println!("No usable xe GPU on this host: simulating \"{SIMULATED}\"");
+        machine = Machine::simulated(SIMULATED)?;
+    }
     if let Some(simulation) = machine.simulation() {
         simulation.privileged(true); // to read its fault counters
     }
     Ok(machine)
 }
 
-fn is_usable(gpu: &Gpu) -> bool {
-    gpu.can_mirror() && !gpu.regions().is_empty()
+/// The VRAM of each tile of each GPU, weighted by its size.
+fn regions(machine: &Machine) -> Vec<(Region, u64)> {
+    let gpus = machine.gpus().iter().filter(|gpu| gpu.can_mirror());
+    gpus.flat_map(|gpu| {
+        let region = |instance| Region { gpu: gpu.id(), instance };
+        gpu.regions().iter().map(move |found| (region(found.instance), found.total >> 20))
+    })
+    .collect()
 }
 
-/// The VRAM of each tile, weighted by its size.
-fn regions(gpu: &Gpu) -> impl Iterator<Item = (Region, u64)> {
-    gpu.regions().iter().map(|found| (Region { gpu: gpu.id(), instance: found.instance }, found.total >> 20))
+/// Which part of `range` belongs in which region.
+fn parts(layout: &Layout, range: Range) -> Result<Vec<(Range, Region)>> {
+    let part = |step: Step| match step.location {
+        Location::Vram(region) => Some((step.range, region)),
+        _ => None,
+    };
+    Ok(layout.plan(range)?.steps.into_iter().filter_map(part).collect())
 }
 
-/// Tells the GPU of each step where its part shall be, and moves it there.
-fn place(space: &Space, plan: &Plan) -> Result<()> {
-    let total: u64 = plan.steps.iter().map(|step| step.range.len()).sum();
+/// Tells the GPU of each part where it shall be, and moves it there.
+fn place(space: &Space, parts: &[(Range, Region)], length: u64) -> Result<()> {
     let style = ProgressStyle::with_template("prefetch {bar:48}{pos:>6} of {len} MiB").expect("a template");
-    let bar = ProgressBar::new(total >> 20).with_style(style.progress_chars("█░"));
+    let bar = ProgressBar::new(length >> 20).with_style(style.progress_chars("█░"));
     let mut before = 0;
-    for step in &plan.steps {
-        let Location::Vram(region) = step.location else { continue };
-        space.advise(step.range, Advice::prefer(region).for_gpus(&[region.gpu]))?.accepted()?;
-        let mut job = space.start_prefetch(step.range, region, &[region.gpu], None)?;
-        while !job.step()?.is_done() {
-            bar.set_position((before + job.progress().done) >> 20);
-        }
-        before += step.range.len();
-        for stay in job.outcome()?.stays {
+    for (range, region) in parts.iter().copied() {
+        space.advise(range, Advice::prefer(region).for_gpus(&[region.gpu]))?.accepted()?;
+        let outcome = space.prefetch_with(range, region, &[region.gpu], |progress| {
+            bar.set_position((before + progress.done) >> 20);
+            ControlFlow::Continue(())
+        })?;
+        if let Some(stay) = outcome.stays.first() {
             bar.suspend(|| println!("{}: {}", stay.range, stay.obstacle));
         }
+        before += range.len();
     }
     bar.finish();
     Ok(())
 }
 
-/// Lets each GPU read its part. Returns the page faults that each GPU took, where they are shown.
-fn read(space: &Space, gpus: &[&Gpu], plan: &Plan) -> Result<Vec<Option<u64>>> {
-    let count = || gpus.iter().map(|gpu| gpu.counters().ok().map(|counters| counters.page_faults));
-    let before: Vec<_> = count().collect();
-    for step in &plan.steps {
-        let Location::Vram(region) = step.location else { continue };
-        space.touch(region.gpu, step.range, Access::Read)?;
-    }
-    Ok(count().zip(before).map(|(after, before)| Some(after? - before?)).collect())
+/// Lets the GPU of `region` read `range`. Returns how many page faults that took.
+fn read(machine: &Machine, space: &Space, range: Range, region: Region) -> Result<String> {
+    let count = || machine.gpu(region.gpu)?.counters().map(|counters| counters.page_faults);
+    let before = count();
+    space.touch(region.gpu, range, Access::Read)?;
+    // The counters are in debugfs, which only root can read.
+    Ok(count().and_then(|after| Ok(after - before?)).map_or("not shown".to_owned(), |faults| faults.to_string()))
 }
 
-/// The range from left to right: full where pages are in the wanted place.
-fn bar(residency: &Residency, range: Range, wanted: impl Fn(Place) -> bool) -> String {
+/// `range` from left to right: full where its pages are in `region`.
+fn bar(residency: &Residency, range: Range, region: Region) -> String {
     let is_full = |column| {
-        let address = range.start() + range.len() / COLUMNS * column;
-        residency.runs.iter().any(|run| run.range.contains(address) && wanted(run.place))
+        let address = range.start() + range.len() * column / COLUMNS;
+        let is_here = |place| matches!(place, Place::Vram { region: Some(found), .. } if found == region);
+        residency.runs.iter().any(|run| run.range.contains(address) && is_here(run.place))
     };
     (0..COLUMNS).map(|column| if is_full(column) { '█' } else { '░' }).collect()
 }
