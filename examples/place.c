@@ -13,19 +13,10 @@
 #include <xeplace.h>
 
 #define SIMULATED "cpu=zen switch(4x bmg)"
-enum { MOST = 256, COLUMNS = 48 };
-
-/* Weights, or memory to compare with: whose part is where, and the page faults that each GPU took on it. */
-struct parts {
-    struct xep_memory *memory;
-    struct xep_step steps[MOST];
-    size_t count;
-    uint64_t faults[MOST];
-};
+enum { MOST = 256, TILES = 4, COLUMNS = 48 };
 
 static struct xep_machine *machine;
 static struct xep_space *space;
-static struct parts weights, plain;
 static uint64_t length = 1 << 30;
 
 static void fail(const char *why) {
@@ -38,20 +29,16 @@ static void check(int status) {
         fail(xep_last_error());
 }
 
-static void *pointer(uint64_t address) {
-    return (void *)(uintptr_t)address;
-}
-
 /* The VRAM of each tile of each GPU, weighted by its size. */
 static uint32_t regions(struct xep_share *shares) {
     uint32_t count = 0;
-    for (uint32_t gpu = 0; gpu < xep_machine_gpu_count(machine) && gpu < MOST; gpu++) {
+    for (uint32_t gpu = 0; gpu < xep_machine_gpu_count(machine); gpu++) {
         struct xep_gpu_info info;
-        struct xep_region found[4];
+        struct xep_region found[TILES];
         size_t tiles;
         check(xep_gpu_describe(machine, gpu, &info, sizeof info));
-        check(xep_gpu_regions(machine, gpu, found, 4, &tiles));
-        for (size_t tile = 0; info.can_mirror && tile < tiles && tile < 4 && count < MOST; tile++) {
+        check(xep_gpu_regions(machine, gpu, found, TILES, &tiles));
+        for (size_t tile = 0; info.can_mirror && tile < tiles && tile < TILES && count < MOST; tile++) {
             shares[count].location = xep_vram(gpu, found[tile].region);
             shares[count++].weight = found[tile].total >> 20;
         }
@@ -70,25 +57,24 @@ static uint32_t open_machine(struct xep_share *shares) {
         check(xep_machine_open_simulated(SIMULATED, &machine));
         count = regions(shares);
     }
-    if (count == 0)
-        fail("no GPU of this machine can be used");
     if (xep_machine_is_simulated(machine))
         check(xep_sim_set_privileged(machine, 1)); /* to read its fault counters */
     return count;
 }
 
-/* Maps memory of which nothing is wished yet, and plans who gets which part of it. */
-static void plan(struct parts *parts, const struct xep_share *shares, uint32_t count) {
+/* Maps memory of which nothing is wished yet, and plans which part of it belongs where. */
+static void *map(const struct xep_layout *layout, struct xep_step *parts, size_t *count) {
+    struct xep_memory *memory; /* the system takes it back at exit */
     struct xep_share nowhere = {xep_default(), 1};
     struct xep_layout any = {.shares = &nowhere, .share_count = 1};
-    struct xep_layout layout = {.shares = shares, .share_count = count};
-    check(xep_space_allocate(space, length, &any, sizeof any, &parts->memory));
-    check(xep_layout_plan(&layout, sizeof layout, xep_memory_address(parts->memory), length, parts->steps, MOST,
-                          &parts->count));
+    check(xep_space_allocate(space, length, &any, sizeof any, &memory));
+    void *address = xep_memory_address(memory);
+    check(xep_layout_plan(layout, sizeof *layout, address, length, parts, MOST, count));
+    return address;
 }
 
 static int show_progress(void *before, uint64_t done, uint64_t total) {
-    (void)total; /* of this part; the bar is about all */
+    (void)total; /* of one part; the bar is about all */
     done += *(uint64_t *)before;
     if (isatty(STDERR_FILENO)) {
         fputs("\rprefetch ", stderr);
@@ -99,66 +85,63 @@ static int show_progress(void *before, uint64_t done, uint64_t total) {
     return 0;
 }
 
-/* Tells the GPU of a step where its part shall be, and moves it there. */
-static void place(const struct xep_step *step, uint64_t before) {
-    const uint32_t *gpu = &step->location.gpu;
-    struct xep_advice advice = {.locations = &step->location, .location_count = 1, .gpus = gpu, .gpu_count = 1};
-    struct xep_prefetch prefetch = {.location = step->location, .map_for = gpu, .map_for_count = 1};
+/* Tells the GPU of a part where it shall be, and moves it there. */
+static void place(const struct xep_step *part, uint64_t before) {
+    void *address = (void *)(uintptr_t)part->address;
+    const uint32_t *gpu = &part->location.gpu;
+    struct xep_advice advice = {.locations = &part->location, .location_count = 1, .gpus = gpu, .gpu_count = 1};
+    struct xep_prefetch prefetch = {.location = part->location, .map_for = gpu, .map_for_count = 1};
     struct xep_outcome outcome = {0};
     struct xep_stay stay;
     prefetch.progress = show_progress;
     prefetch.user = &before;
-    check(xep_space_advise(space, pointer(step->address), step->length, &advice, sizeof advice, NULL, 0, NULL, 0));
-    int status = xep_space_prefetch(space, pointer(step->address), step->length, &prefetch, sizeof prefetch, &outcome,
-                                    sizeof outcome, &stay, 1);
-    if (outcome.stay_count > 0)
-        printf("0x%" PRIx64 "+0x%" PRIx64 ": %s\n", stay.address, stay.length, stay.obstacle.text);
-    else
+    check(xep_space_advise(space, address, part->length, &advice, sizeof advice, NULL, 0, NULL, 0));
+    int status = xep_space_prefetch(space, address, part->length, &prefetch, sizeof prefetch, &outcome, sizeof outcome,
+                                    &stay, 1);
+    if (outcome.stay_count == 0)
         check(status);
+    else
+        printf("0x%" PRIx64 "+0x%" PRIx64 ": %s\n", stay.address, stay.length, stay.obstacle.text);
 }
 
-/* Lets each GPU read its part. Says whether the page faults that this takes are shown. */
-static int read_parts(struct parts *parts) {
-    int shown = 1;
-    for (size_t i = 0; i < parts->count; i++) {
-        const struct xep_step *step = &parts->steps[i];
-        uint32_t gpu = step->location.gpu;
-        struct xep_svm_counters before, after;
-        shown &= xep_gpu_counters(machine, gpu, &before, sizeof before) == 0;
-        check(xep_space_touch(space, gpu, pointer(step->address), step->length, XEP_ACCESS_READ));
-        shown &= xep_gpu_counters(machine, gpu, &after, sizeof after) == 0;
-        if (shown)
-            parts->faults[gpu] += after.page_faults - before.page_faults;
-    }
-    return shown;
+/* Lets a GPU read its part, and prints how many page faults that took. */
+static void read_part(const struct xep_step *part, int width) {
+    struct xep_svm_counters before, after;
+    uint32_t gpu = part->location.gpu;
+    int hidden = xep_gpu_counters(machine, gpu, &before, sizeof before);
+    check(xep_space_touch(space, gpu, (void *)(uintptr_t)part->address, part->length, XEP_ACCESS_READ));
+    if (hidden < 0 || xep_gpu_counters(machine, gpu, &after, sizeof after) < 0)
+        printf("%*s", width, "not shown"); /* in debugfs, which only root can read */
+    else
+        printf("%*" PRIu64, width, after.page_faults - before.page_faults);
 }
 
-/* One line: the weights from left to right, full where they are in the VRAM of a GPU. */
-static void show(uint32_t gpu, const struct xep_run *runs, size_t count, int shown) {
-    uint64_t start = (uintptr_t)xep_memory_address(weights.memory), bytes = 0;
+/* The weights from left to right: full where they are in the VRAM of one part. */
+static void show(uint64_t start, const struct xep_run *runs, size_t count, struct xep_location vram) {
     int full[COLUMNS] = {0};
-    for (size_t i = 0; i < count; i++) {
-        if (runs[i].place.kind != XEP_PLACE_VRAM || runs[i].place.gpu != gpu)
+    uint64_t bytes = 0;
+    for (const struct xep_run *run = runs; run < runs + count; run++) {
+        if (run->place.kind != XEP_PLACE_VRAM || run->place.gpu != vram.gpu || run->place.region != vram.region)
             continue;
-        bytes += runs[i].length;
-        for (uint64_t column = 0; column < COLUMNS; column++) {
-            uint64_t address = start + length * column / COLUMNS;
-            full[column] |= address >= runs[i].address && address < runs[i].address + runs[i].length;
-        }
+        bytes += run->length;
+        for (uint64_t column = 0; column < COLUMNS; column++)
+            full[column] |= start + length * column / COLUMNS - run->address < run->length;
     }
-    printf("gpu %-3" PRIu32 "  ", gpu);
+    printf("gpu %" PRIu32 " vram %-5" PRIu32, vram.gpu, vram.region);
     for (int column = 0; column < COLUMNS; column++)
         fputs(full[column] ? "█" : "░", stdout);
     printf("%6" PRIu64 " MiB", bytes >> 20);
-    if (shown)
-        printf("%13" PRIu64 "%9" PRIu64 "\n", weights.faults[gpu], plain.faults[gpu]);
-    else
-        printf("%13s%9s\n", "?", "?");
 }
 
 int main(int argc, char **argv) {
     static struct xep_share shares[MOST];
-    uint32_t count = open_machine(shares), gpus = 0;
+    static struct xep_step parts[MOST], plain[MOST];
+    struct xep_layout layout = {.shares = shares};
+    size_t count, run_count;
+
+    layout.share_count = open_machine(shares);
+    if (layout.share_count == 0)
+        fail("no GPU of this machine can be used");
     check(xep_space_create(machine, &space));
 
     /* Pages of a file cannot live in VRAM, so it is read and not mapped. */
@@ -166,19 +149,32 @@ int main(int argc, char **argv) {
     if (argc > 1 && (!file || fseek(file, 0, SEEK_END) < 0))
         fail("the file cannot be read");
     length = file ? (uint64_t)ftell(file) : length;
-    plan(&weights, shares, count);
-    if (file && (fseek(file, 0, SEEK_SET) < 0 || fread(xep_memory_address(weights.memory), 1, length, file) < length))
+    void *weights = map(&layout, parts, &count);
+    if (file && (rewind(file), fread(weights, 1, length, file) < length))
         fail("the file cannot be read");
-    for (uint32_t i = 0; i < count; i++)
-        gpus += i == 0 || shares[i].location.gpu != shares[i - 1].location.gpu;
-    printf("%" PRIu64 " MiB of weights for %" PRIu32 " GPUs\n", length >> 20, gpus);
 
+    printf("%" PRIu64 " MiB of weights in %zu parts\n", length >> 20, count);
     uint64_t before = 0;
-    for (size_t i = 0; i < weights.count; before += weights.steps[i++].length)
-        place(&weights.steps[i], before);
-    size_t run_count;
-    void *address = xep_memory_address(weights.memory);
-    check(xep_space_residency(space, address, length, NULL, 0, &run_count));
+    for (size_t i = 0; i < count; before += parts[i++].length)
+        place(&parts[i], before);
+    map(&layout, plain, &count); /* the same, with nothing wished */
+
+    check(xep_space_residency(space, weights, length, NULL, 0, &run_count));
     struct xep_run *runs = calloc(run_count, sizeof *runs);
-    ...
+    if (!runs)
+        fail("no memory");
+    size_t capacity = run_count;
+    check(xep_space_residency(space, weights, length, runs, capacity, &run_count));
+    run_count = run_count < capacity ? run_count : capacity;
+    printf("\n%64s%10s%13s%9s\n", "", "in VRAM", "page faults", "without");
+    for (size_t i = 0; i < count; i++) {
+        show((uintptr_t)weights, runs, run_count, parts[i].location);
+        read_part(&parts[i], 13);
+        read_part(&plain[i], 9);
+        putchar('\n');
+    }
+    free(runs);
+    check(xep_space_close(space));
+    check(xep_machine_close(machine));
+    return EXIT_SUCCESS;
 }

@@ -62,6 +62,14 @@ pub enum Error {
     /// The caller's progress callback asked to stop.
     #[error("cancelled by the caller")]
     Cancelled,
+    /// A prefetch ended and not all of it is in place.
+    #[error("{what}")]
+    Incomplete {
+        /// How much stays where, and why.
+        what: String,
+        /// The errno of the first obstacle.
+        errno: i32,
+    },
 }
 
 impl Error {
@@ -81,6 +89,7 @@ impl Error {
             Error::Closed(_) => libc::EBADF,
             Error::Forked => libc::ECHILD,
             Error::Cancelled => libc::ECANCELED,
+            Error::Incomplete { errno, .. } => *errno,
         }
     }
 

@@ -48,13 +48,6 @@ impl fmt::Display for Backing {
     }
 }
 
-impl Mapped {
-    /// Whether its pages can live in VRAM.
-    pub(crate) fn can_migrate(&self) -> bool {
-        self.backing == Backing::Anonymous && self.readable && self.writable
-    }
-}
-
 /// The mappings in `range` from `process/maps`, clipped to it, in order. `process` is `/proc/self` or `/proc/PID`.
 pub(crate) fn mappings(files: &Files, process: &Path, range: Range) -> Result<Vec<Mapped>> {
     let path = process.join("maps");
@@ -182,7 +175,7 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]
             kinds,
             [Backing::PrivateFile, Backing::Anonymous, Backing::Shared, Backing::Hugetlb, Backing::Special]
         );
-        assert!(found[1].locked && found[1].can_migrate() && !found[0].can_migrate());
+        assert!(found[1].locked && found[1].writable && !found[0].writable);
     }
 
     #[test]

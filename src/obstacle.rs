@@ -70,6 +70,28 @@ pub enum Obstacle {
     Cancelled,
 }
 
+impl Obstacle {
+    /// The errno that stands for it, where a C caller is told of one number only.
+    pub fn errno(&self) -> i32 {
+        match self {
+            Obstacle::Kernel(errno) => *errno,
+            Obstacle::NotMapped => libc::ENOMEM,
+            Obstacle::Backing(_) | Obstacle::Unsupported(_) => libc::EOPNOTSUPP,
+            Obstacle::ReadOnly | Obstacle::NoAccess => libc::EACCES,
+            Obstacle::GuardPage => libc::EFAULT,
+            Obstacle::NotMirrored => libc::ENXIO,
+            Obstacle::Full { .. } | Obstacle::Evicted { .. } | Obstacle::OtherNode(_) => libc::ENOSPC,
+            Obstacle::Pinned | Obstacle::Locked => libc::EBUSY,
+            Obstacle::NoLink(_) | Obstacle::SmallBar { .. } => libc::ENOLINK,
+            Obstacle::Lost => libc::ENODEV,
+            Obstacle::OtherWish { .. } => libc::EEXIST,
+            Obstacle::Untold | Obstacle::NeverTouched => libc::ENODATA,
+            Obstacle::NotMovedYet => libc::EAGAIN,
+            Obstacle::Cancelled => libc::ECANCELED,
+        }
+    }
+}
+
 impl fmt::Display for Obstacle {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: &u64| bytes >> 20;

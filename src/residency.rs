@@ -14,7 +14,7 @@ use crate::{
 use std::{
     fmt, io,
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -251,7 +251,7 @@ impl PageTable {
     /// are none where no swap is configured. Pages in the swap cache or on their way look like device pages for a moment.
     fn tell_swapped(&self, range: Range, residency: &mut Residency) -> Result<()> {
         let on_device = Place::Vram { region: None, confidence: Confidence::Unknown };
-        if !has_swap(self.machine.files()) || self.process != PathBuf::from("/proc/self") {
+        if !has_swap(self.machine.files()) || self.process != Path::new("/proc/self") {
             residency.push(range, on_device);
             return Ok(());
         }

@@ -7,7 +7,7 @@ mod stays;
 
 use self::{movable::movable, stays::Stays};
 use crate::{
-    error::{Result, errno_of},
+    error::{Error, Result, errno_of},
     location::{GpuId, Location, Region},
     machine::Machine,
     obstacle::Obstacle,
@@ -40,6 +40,20 @@ impl Outcome {
     /// Whether every byte is in place and mapped for every accessor.
     pub fn is_complete(&self) -> bool {
         self.bytes_elsewhere == 0 && self.unmapped.is_empty()
+    }
+
+    /// This outcome, or its first obstacle as an error.
+    pub fn completed(self) -> Result<Outcome> {
+        let Outcome { range, location, bytes_elsewhere, .. } = self;
+        let (what, errno) = match (self.stays.first(), self.unmapped.first()) {
+            (Some(Stay { obstacle, .. }), _) => {
+                let what = format!("{bytes_elsewhere} of {} bytes are not in {location}: {obstacle}", range.len());
+                (what, obstacle.errno())
+            }
+            (None, Some(Unmapped { gpu, obstacle })) => (format!("not mapped for {gpu}: {obstacle}"), obstacle.errno()),
+            (None, None) => return Ok(self),
+        };
+        Err(Error::Incomplete { what, errno })
     }
 }
 

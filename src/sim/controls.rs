@@ -118,6 +118,23 @@ impl Sim {
         self.state.lock().discarded(range.into());
     }
 
+    /// Says that `range` was unmapped (munmap).
+    pub fn unmapped(&self, range: Range) {
+        self.state.lock().unmapped(range.into());
+    }
+
+    /// Says that the mapping at `old` was moved to begin at `start` (mremap).
+    pub fn remapped(&self, old: Range, start: u64) {
+        let mut state = self.state.lock();
+        state.sweep();
+        state.notify(old.into(), Event::Unmapped);
+        state.pages.relocate(old.into(), start);
+        let policies = state.policies.take(old.into());
+        for (part, policy) in policies {
+            state.policies.put(Span::of(start + (part.start - old.start()), part.len()), policy);
+        }
+    }
+
     /// Says that the protection of `range` was changed (mprotect), or that this process has forked: GPUs have to fault again.
     pub fn protected(&self, range: Range) {
         let mut state = self.state.lock();

@@ -5,7 +5,7 @@ use super::{
     Answer, Call, Sim,
     nodes::DRM_MAJOR,
     open_files::{FileId, Opened},
-    state::{Event, State},
+    state::State,
 };
 use crate::{
     driver::{Access, Driver, MapKind},
@@ -191,14 +191,6 @@ impl Driver for Sim {
     }
 
     fn moved(&self, old: Range, mapping: &Mapping) {
-        let mut state = self.state.lock();
-        state.sweep();
-        state.notify(old.into(), Event::Unmapped);
-        state.pages.relocate(old.into(), mapping.start());
-        let policies = state.policies.take(old.into());
-        for (part, policy) in policies {
-            let there = super::span::Span::of(mapping.start() + (part.start - old.start()), part.len());
-            state.policies.put(there, policy);
-        }
+        self.remapped(old, mapping.start());
     }
 }

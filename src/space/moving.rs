@@ -45,17 +45,9 @@ impl<'fd> Space<'fd> {
         range: Range,
         to: impl Into<Location>,
         map_for: &[GpuId],
-        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+        progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Outcome> {
-        let mut job = self.start_prefetch(range, to, map_for, None)?;
-        while !job.step()?.is_done() {
-            if progress(job.progress()).is_break() {
-                job.cancel();
-                return job.outcome();
-            }
-        }
-        let _ = progress(job.progress());
-        job.outcome()
+        self.start_prefetch(range, to, map_for, None)?.run(progress)
     }
 
     /// The same, pumped by the caller. `chunk` is the number of bytes that one step moves: a power of two of at least
@@ -176,6 +168,18 @@ impl PrefetchJob<'_> {
     pub fn step(&mut self) -> Result<Progress> {
         drop(self.space.state()?);
         self.job.step()
+    }
+
+    /// Moves all that is left, telling `progress` after each chunk; it stops where `progress` breaks.
+    pub fn run(&mut self, mut progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<Outcome> {
+        while !self.step()?.is_done() {
+            if progress(self.progress()).is_break() {
+                self.cancel();
+                return self.outcome();
+            }
+        }
+        let _ = progress(self.progress());
+        self.outcome()
     }
 
     /// How far it has come.

@@ -6,6 +6,7 @@ mod binding;
 mod devices;
 mod faults;
 mod files;
+mod invariants;
 mod memory;
 mod prefetching;
 mod scanning;
