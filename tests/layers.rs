@@ -89,6 +89,7 @@ const USES: &[(&str, &[&str])] = &[
     // What is so: of the CPU's mappings, of pages, of vms.
     ("mappings", &["error", "range", "files"]),
     ("residency", &["error", "range", "address", "location", "uapi", "files", "driver", "machine"]),
+    ("process", &["error", "range", "machine", "mappings", "residency"]),
     ("attributes", &["error", "range", "location", "uapi", "machine", "vm"]),
     ("obstacle", &["location", "vm", "mappings"]),
     // Acts. None uses another.
