@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Values kept by range: disjoint spans in order, found in a few tens of nanoseconds among a million.
 
-use crate::range::Range;
+use crate::range::{PAGE, Range};
 use smallvec::SmallVec;
 
 /// Spans in a chunk before it is split in two.
@@ -9,8 +9,8 @@ const CHUNK: usize = 256;
 
 /// Values kept by range. Spans never overlap; neighbours with equal values are one.
 ///
-/// Two levels: a sorted list of chunks, each a sorted list of spans. The first level and one chunk's starts are all that
-/// a search touches: a dozen cache lines where a tree of nodes has as many pointers to follow.
+/// Two levels: a sorted list of chunks, each a sorted list of spans. A search guesses its place in either from the
+/// addresses at both ends, and looks around there: with ranges of about one size it touches a cache line or two.
 #[derive(Clone, Debug)]
 pub(crate) struct Spans<V> {
     /// The first start in each chunk.
@@ -86,6 +86,9 @@ impl<V: Copy + PartialEq> Spans<V> {
 
     /// Gives `range` one value, or none.
     pub(crate) fn set(&mut self, range: Range, value: Option<V>) {
+        if value.is_some_and(|value| self.replace(range, value)) {
+            return;
+        }
         self.clear(range);
         let Some(value) = value else { return };
         let mut place = self.seek(range.start());
@@ -104,6 +107,21 @@ impl<V: Copy + PartialEq> Spans<V> {
             }
         }
         self.insert(place, start, end, value);
+    }
+
+    /// Gives the span that is `range` another value, if there is one and it stays apart from its neighbours.
+    fn replace(&mut self, range: Range, value: V) -> bool {
+        let place = self.seek(range.start());
+        let joins = |other: Option<Place>, touches: fn(Range, Range) -> bool| {
+            other.and_then(|other| self.at(other)).is_some_and(|(other, same)| same == value && touches(other, range))
+        };
+        let apart = self.at(place).is_some_and(|(found, _)| found == range)
+            && !joins(Some(self.behind(place)), |behind, range| behind.start() == range.end())
+            && !joins(self.before(place), |before, range| before.end() == range.start());
+        if apart {
+            self.chunks[place.0].rest[place.1].1 = value;
+        }
+        apart
     }
 
     /// Takes the values of `range` away.
@@ -129,9 +147,9 @@ impl<V: Copy + PartialEq> Spans<V> {
 
     /// The first span that ends behind `address`; one past the last if there is none.
     fn seek(&self, address: u64) -> Place {
-        let chunk = self.firsts.partition_point(|first| *first <= address).saturating_sub(1);
+        let chunk = up_to(&self.firsts, address).saturating_sub(1);
         let Some(found) = self.chunks.get(chunk) else { return (chunk, 0) };
-        let index = found.starts.partition_point(|start| *start <= address);
+        let index = up_to(&found.starts, address);
         match index.checked_sub(1).filter(|index| found.rest[*index].0 > address) {
             Some(index) => (chunk, index),
             None if index == found.starts.len() => (chunk + 1, 0),
@@ -198,10 +216,40 @@ impl<V: Copy + PartialEq> Spans<V> {
     }
 }
 
+/// How many of `starts`, which are in order, are `address` or below.
+fn up_to(starts: &[u64], address: u64) -> usize {
+    let (Some(first), Some(last)) = (starts.first(), starts.last()) else { return 0 };
+    if address < *first {
+        return 0;
+    }
+    if address >= *last {
+        return starts.len();
+    }
+    // Pages, so that the product cannot overflow: 2^35 pages, and fewer starts than that by far.
+    let guess = ((address - first) / PAGE * (starts.len() - 1) as u64 / ((last - first) / PAGE)) as usize;
+    // Doubling steps away from the guess, until the place lies between `low` (which is below) and `high` (which is not).
+    let (mut low, mut high, mut step) = (guess, guess, 1);
+    if starts[guess] <= address {
+        high += 1;
+        while starts[high] <= address {
+            low = high;
+            high = (high + step).min(starts.len() - 1);
+            step *= 2;
+        }
+    } else {
+        low -= 1;
+        while starts[low] > address {
+            high = low;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+    }
+    low + 1 + starts[low + 1..high].partition_point(|start| *start <= address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::range::PAGE;
     use proptest::prelude::*;
 
     fn pages(start: u64, count: u64) -> Range {
@@ -232,6 +280,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_guessed_search_finds_what_halving_finds(gaps in prop::collection::vec(0u32..40, 0..300), at in 0u64..1 << 41) {
+            // Gaps between one page and 2^27: the guess can be as wrong as it gets.
+            let starts: Vec<u64> =
+                gaps.iter().scan(0, |start, gap| { *start += PAGE << (gap % 28); Some(*start) }).collect();
+            for address in starts.iter().copied().chain([at]).flat_map(|at| [at.saturating_sub(1), at, at + 1]) {
+                prop_assert_eq!(up_to(&starts, address), starts.partition_point(|start| *start <= address));
+            }
+        }
+
         #[test]
         fn agrees_with_an_array(steps in prop::collection::vec((0u64..2000, 1u64..40, prop::option::of(0u8..4)), 1..1500)) {
             let mut spans = Spans::default();

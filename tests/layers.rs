@@ -147,8 +147,6 @@ const UNSAFE: &[(&str, Option<usize>)] = &[
     // Passes the caller's promise about an injected ioctl function on.
     ("src/driver/kernel.rs", Some(2)),
     ("capi/src/raw.rs", None),
-    // move_pages(2), with which the library is compared.
-    ("bench/src/move_pages.rs", Some(1)),
 ];
 
 /// These use the library as everybody does.
@@ -344,6 +342,9 @@ fn modules_use_only_those_above_them() {
 
 #[test]
 fn unsafe_code_is_where_it_belongs() {
+    for (file, _) in UNSAFE {
+        assert!(root().join(file).is_file(), "there is no {file}");
+    }
     for (path, text) in files("", &[".rs"]) {
         let found = unsafe_places(&code(&text));
         let path = path.to_str().unwrap();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The traps of the kernel interface, seen through the driver. Names that begin with `j…` follow the list in docs/design.md.
+//! The traps of the kernel interface, seen through the driver. Names that begin with `j…` carry the numbers of the list
+//! in docs/kernel.md.
 
 mod advice;
 mod binding;
