@@ -150,6 +150,8 @@ const UNSAFE: &[(&str, Option<usize>)] = &[
     // Reads what a C function has written, and forks: the tests' part of the bargain.
     ("capi/tests/api/both/c.rs", Some(1)),
     ("capi/tests/fork.rs", Some(1)),
+    // Counts what is allocated.
+    ("capi/tests/quiet.rs", None),
 ];
 
 /// These use the library as everybody does.

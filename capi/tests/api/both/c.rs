@@ -256,6 +256,17 @@ impl super::Space for Space {
         })
     }
 
+    fn advise_often(&self, span: Span, location: Location, times: u32) {
+        let (locations, mut report) = ([plain(location)], NO_REPORT);
+        let advice = advice(&Wish::default(), &locations);
+        let (address, length, none) = (start(span), length(span), ptr::null_mut());
+        let (size, report_size) = (size_of_val(&advice), size_of_val(&report));
+        for _ in 0..times {
+            let status = xep_space_advise(self.0, address, length, &advice, size, &mut report, report_size, none, 0);
+            assert!(status == 0 && report.elided == 1);
+        }
+    }
+
     fn reset(&self, span: Span) -> Result<()> {
         answer(xep_space_reset(self.0, start(span), length(span)))
     }

@@ -74,6 +74,8 @@ pub trait Space {
     fn touch(&self, gpu: u32, span: Span, access: Access) -> Result<()>;
     /// An error means that nothing was changed; a refusal is in what is told.
     fn advise(&self, span: Span, wish: &Wish) -> Result<Told>;
+    /// Says the same again and again: what a runtime does on its hot path.
+    fn advise_often(&self, span: Span, location: Location, times: u32);
     fn reset(&self, span: Span) -> Result<()>;
     /// An error means that nothing was moved.
     fn prefetch(&self, span: Span, order: &Order) -> Result<Moved>;

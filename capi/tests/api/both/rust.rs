@@ -163,6 +163,12 @@ impl super::Space for Space {
         })
     }
 
+    fn advise_often(&self, span: Span, location: Location, times: u32) {
+        for _ in 0..times {
+            assert!(self.0.advise(around(span).unwrap(), Advice::prefer(location)).unwrap().elided);
+        }
+    }
+
     fn reset(&self, span: Span) -> Result<()> {
         self.0.reset(around(span)?).map_err(errno)
     }
