@@ -123,23 +123,42 @@ pub struct Group {
     pub basis: Basis,
 }
 
+/// Links that are kept. Machines with more pairs of GPUs are asked about pair by pair.
+const MAX_KEPT: usize = 4096;
+
 /// The links of a machine: predicted when asked for, pair by pair, and corrected by what the kernel says.
 #[derive(Debug)]
 pub(crate) struct Interconnect {
     rule: Rule,
     /// The kernel's own word on pairs.
     words: Mutex<BTreeMap<(GpuId, GpuId), bool>>,
+    /// Links that were asked for, so that advice need not follow the rule each time.
+    links: Mutex<BTreeMap<(GpuId, GpuId), Link>>,
     /// Held while the kernel is asked: each pair is asked once.
     asking: Mutex<()>,
 }
 
 impl Interconnect {
     pub(crate) fn new(files: Files) -> Interconnect {
-        Interconnect { rule: Rule::new(files), words: Mutex::default(), asking: Mutex::default() }
+        Interconnect { rule: Rule::new(files), words: Mutex::default(), links: Mutex::default(), asking: Mutex::default() }
     }
 
     /// Whether, and why, a vm of `from` can use the VRAM of `to`.
     pub(crate) fn link(&self, from: &Gpu, to: &Gpu) -> Result<Link> {
+        let pair = (from.id(), to.id());
+        if let Some(link) = self.links.lock().get(&pair) {
+            return Ok(link.clone());
+        }
+        let link = self.follow(from, to)?;
+        let mut links = self.links.lock();
+        if links.len() < MAX_KEPT {
+            links.insert(pair, link.clone());
+        }
+        Ok(link)
+    }
+
+    /// The link by the rule and the kernel's word.
+    fn follow(&self, from: &Gpu, to: &Gpu) -> Result<Link> {
         let predicted = from.path().and_then(|one| Ok(self.rule.predict(one, to.path()?)));
         let prediction = match self.word(from, to) {
             Some(connected) => corrected(predicted.ok(), connected),
@@ -164,6 +183,7 @@ impl Interconnect {
     /// The kernel's word on a pair.
     pub(crate) fn learn(&self, from: GpuId, to: GpuId, connected: bool) {
         self.words.lock().insert((from, to), connected);
+        self.links.lock().remove(&(from, to));
     }
 
     /// Pairs on which the kernel has given its word.
@@ -228,7 +248,7 @@ impl Interconnect {
 
     /// Whether two GPUs are connected as far as is known, and how that is known.
     fn judge(&self, gpu: &Gpu, member: &Gpu) -> (bool, Basis) {
-        match self.link(gpu, member) {
+        match self.follow(gpu, member) {
             Ok(link) => (link.verdict == Verdict::Connected, link.basis),
             Err(_) => (false, Basis::Guessed),
         }
