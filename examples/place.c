@@ -13,7 +13,7 @@
 #include <xeplace.h>
 
 #define SIMULATED "cpu=zen switch(4x bmg)"
-enum { MOST = 256, TILES = 4, COLUMNS = 48 };
+enum { MOST = 256, TILES = 4, RUNS = 4096, COLUMNS = 48 };
 
 static struct xep_machine *machine;
 static struct xep_space *space;
@@ -105,15 +105,15 @@ static void place(const struct xep_step *part, uint64_t before) {
 }
 
 /* Lets a GPU read its part, and prints how many page faults that took. */
-static void read_part(const struct xep_step *part, int width) {
+static void read_part(const struct xep_step *part) {
     struct xep_svm_counters before, after;
     uint32_t gpu = part->location.gpu;
     int hidden = xep_gpu_counters(machine, gpu, &before, sizeof before);
     check(xep_space_touch(space, gpu, (void *)(uintptr_t)part->address, part->length, XEP_ACCESS_READ));
     if (hidden < 0 || xep_gpu_counters(machine, gpu, &after, sizeof after) < 0)
-        printf("%*s", width, "not shown"); /* in debugfs, which only root can read */
+        printf("%13s", "not shown"); /* in debugfs, which only root can read */
     else
-        printf("%*" PRIu64, width, after.page_faults - before.page_faults);
+        printf("%13" PRIu64, after.page_faults - before.page_faults);
 }
 
 /* The weights from left to right: full where they are in the VRAM of one part. */
@@ -136,6 +136,7 @@ static void show(uint64_t start, const struct xep_run *runs, size_t count, struc
 int main(int argc, char **argv) {
     static struct xep_share shares[MOST];
     static struct xep_step parts[MOST], plain[MOST];
+    static struct xep_run runs[RUNS];
     struct xep_layout layout = {.shares = shares};
     size_t count, run_count;
 
@@ -159,21 +160,15 @@ int main(int argc, char **argv) {
         place(&parts[i], before);
     map(&layout, plain, &count); /* the same, with nothing wished */
 
-    check(xep_space_residency(space, weights, length, NULL, 0, &run_count));
-    struct xep_run *runs = calloc(run_count, sizeof *runs);
-    if (!runs)
-        fail("no memory");
-    size_t capacity = run_count;
-    check(xep_space_residency(space, weights, length, runs, capacity, &run_count));
-    run_count = run_count < capacity ? run_count : capacity;
-    printf("\n%64s%10s%13s%9s\n", "", "in VRAM", "page faults", "without");
+    check(xep_space_residency(space, weights, length, runs, RUNS, &run_count));
+    run_count = run_count < RUNS ? run_count : RUNS;
+    printf("\n%64s%10s%13s%13s\n", "", "in VRAM", "page faults", "if unplaced");
     for (size_t i = 0; i < count; i++) {
         show((uintptr_t)weights, runs, run_count, parts[i].location);
-        read_part(&parts[i], 13);
-        read_part(&plain[i], 9);
+        read_part(&parts[i]);
+        read_part(&plain[i]);
         putchar('\n');
     }
-    free(runs);
     check(xep_space_close(space));
     check(xep_machine_close(machine));
     return EXIT_SUCCESS;

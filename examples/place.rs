@@ -45,12 +45,12 @@ fn run() -> std::result::Result<(), Box<dyn Error>> {
     let plain = self::parts(&layout, plain.range())?;
 
     let residency = space.residency(weights.range())?;
-    println!("\n{:64}{:>10}{:>13}{:>9}", "", "in VRAM", "page faults", "without");
+    println!("\n{:64}{:>10}{:>13}{:>13}", "", "in VRAM", "page faults", "if unplaced");
     for ((range, region), (plain, _)) in parts.into_iter().zip(plain) {
         let bar = bar(&residency, weights.range(), region);
         let mib = residency.bytes_in(region) >> 20;
-        let [faults, without] = [range, plain].map(|range| read(&machine, &space, range, region));
-        println!("{:14}  {bar}{mib:>6} MiB{:>13}{:>9}", region.to_string(), faults?, without?);
+        let [placed, unplaced] = [range, plain].map(|range| read(&machine, &space, range, region));
+        println!("{:16}{bar}{mib:>6} MiB{:>13}{:>13}", region.to_string(), placed?, unplaced?);
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ fn place(space: &Space, parts: &[(Range, Region)], length: u64) -> Result<()> {
     let bar = ProgressBar::new(length >> 20).with_style(style.progress_chars("█░"));
     let mut before = 0;
     for (range, region) in parts.iter().copied() {
-        space.advise(range, Advice::prefer(region).for_gpus(&[region.gpu]))?.accepted()?;
+        let _report = space.advise(range, Advice::prefer(region).for_gpus(&[region.gpu]))?.accepted()?;
         let outcome = space.prefetch_with(range, region, &[region.gpu], |progress| {
             bar.set_position((before + progress.done) >> 20);
             ControlFlow::Continue(())
