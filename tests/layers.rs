@@ -125,7 +125,6 @@ const USES: &[(&str, &[&str])] = &[
             "wish",
             "uapi",
             "driver",
-            "query",
             "machine",
             "vm",
             "mappings",
