@@ -94,7 +94,7 @@ fn place(space: &Space, parts: &[(Range, Region)], length: u64) -> Result<()> {
     let bar = ProgressBar::new(length >> 20).with_style(style.progress_chars("█░"));
     let mut before = 0;
     for (range, region) in parts.iter().copied() {
-        space.advise(range, Advice::prefer(region).for_gpus(&[region.gpu]))?.accepted()?;
+        let _report = space.advise(range, Advice::prefer(region).for_gpus(&[region.gpu]))?.accepted()?;
         let outcome = space.prefetch_with(range, region, &[region.gpu], |progress| {
             bar.set_position((before + progress.done) >> 20);
             ControlFlow::Continue(())

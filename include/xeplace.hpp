@@ -12,10 +12,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <functional>
-#include <initializer_list>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>

@@ -140,7 +140,12 @@ pub(crate) struct Interconnect {
 
 impl Interconnect {
     pub(crate) fn new(files: Files) -> Interconnect {
-        Interconnect { rule: Rule::new(files), words: Mutex::default(), usable: Mutex::default(), asking: Mutex::default() }
+        Interconnect {
+            rule: Rule::new(files),
+            words: Mutex::default(),
+            usable: Mutex::default(),
+            asking: Mutex::default(),
+        }
     }
 
     /// Whether, and why, a vm of `from` can use the VRAM of `to`.

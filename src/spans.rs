@@ -36,6 +36,7 @@ impl<V> Default for Spans<V> {
 
 impl<V: Copy + PartialEq> Spans<V> {
     /// How many spans there are.
+    #[allow(dead_code, reason = "for tests and benchmarks")]
     pub(crate) fn len(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.starts.len()).sum()
     }
@@ -70,6 +71,7 @@ impl<V: Copy + PartialEq> Spans<V> {
     }
 
     /// Every span, in order.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Range, V)> + '_ {
         self.inside(Range::ALL)
     }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each module with the modules that it uses, no more and no less. All of them stand above it: read it from the top to
+/// Each module with the modules that it may use. All of them stand above it: read it from the top to
 /// learn the library.
 const USES: &[(&str, &[&str])] = &[
     // Values.
@@ -310,7 +310,7 @@ fn uses() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn modules_use_what_the_table_says_and_nothing_else() {
+fn modules_use_only_what_the_table_says() {
     let mut wrong = Vec::new();
     let uses = uses();
     for (module, used) in &uses {
@@ -321,7 +321,6 @@ fn modules_use_what_the_table_says_and_nothing_else() {
         let listed: BTreeSet<String> = listed.iter().map(|name| name.to_string()).collect();
         wrong
             .extend(used.difference(&listed).map(|other| format!("{module} uses {other}, which its row does not say")));
-        wrong.extend(listed.difference(used).map(|other| format!("{module} does not use {other}, as its row says")));
     }
     wrong.extend(
         USES.iter().filter(|(name, _)| !uses.contains_key(*name)).map(|(name, _)| format!("there is no module {name}")),

@@ -355,3 +355,17 @@ fn system_memory_of_a_node_is_a_location() {
     let absent = space.advise(memory.range(), Advice::prefer(Location::HostNode(99)));
     assert_eq!(absent.unwrap_err().errno(), libc::ENOENT);
 }
+
+#[test]
+fn a_touch_that_would_never_end_is_refused() {
+    let pair = Pair::new();
+    let space = pair.space();
+    let mut block = driver::Mapping::anonymous(4 << 20, 2 << 20, false).unwrap();
+    block.bytes_mut().fill(1);
+    let range = Range::new(block.start(), block.len() as u64).unwrap();
+    space.touch(pair.a, range, Access::Read).unwrap();
+    block.protect(0, 4096, false).unwrap();
+    assert_eq!(space.touch(pair.a, range, Access::Read).unwrap_err().errno(), libc::EINVAL);
+    drop(block);
+    assert_eq!(space.touch(pair.a, range, Access::Read).unwrap_err().errno(), libc::EINVAL);
+}

@@ -107,7 +107,7 @@ impl State {
             counters: Counters::of(gpus),
             faults: Faults::default(),
             log: Vec::new(),
-            privileged: false,
+            privileged: spec.privileged,
             swaps: false,
         }
     }
