@@ -105,6 +105,9 @@ fn place(space: &Space, parts: &[(Range, Region)], length: u64) -> Result<()> {
         before += range.len();
     }
     bar.finish();
+    if !bar.is_hidden() {
+        eprintln!();
+    }
     Ok(())
 }
 
