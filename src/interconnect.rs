@@ -126,8 +126,6 @@ pub struct Group {
     pub basis: Basis,
 }
 
-/// Links that are kept. Machines with more pairs of GPUs are asked about pair by pair.
-
 /// The links of a machine: predicted when asked for, pair by pair, and corrected by what the kernel says.
 #[derive(Debug)]
 pub(crate) struct Interconnect {
@@ -255,7 +253,7 @@ impl Interconnect {
 
     /// Whether two GPUs are connected as far as is known, and how that is known.
     fn judge(&self, gpu: &Gpu, member: &Gpu) -> (bool, Basis) {
-        match self.follow(gpu, member) {
+        match self.link(gpu, member) {
             Ok(link) => (link.verdict == Verdict::Connected, link.basis),
             Err(_) => (false, Basis::Guessed),
         }
