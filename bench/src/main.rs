@@ -8,7 +8,6 @@ mod advice;
 mod discovery;
 mod measure;
 mod metered;
-mod move_pages;
 mod record;
 mod report;
 mod residency;

@@ -108,7 +108,7 @@ impl State {
             counters: Counters::of(gpus),
             faults: Faults::default(),
             log: Vec::new(),
-            privileged: false,
+            privileged: spec.privileged,
             swaps: false,
         }
     }

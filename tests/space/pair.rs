@@ -9,6 +9,11 @@ use xeplace::{driver::*, uapi::*, *};
 
 pub const MIB: u64 = 1 << 20;
 
+/// Addresses where no mapping ever comes by itself.
+pub fn nowhere() -> Range {
+    Range::new(1 << 30, 4 * MIB).unwrap()
+}
+
 /// Two GPUs that reach each other.
 pub struct Pair {
     pub machine: Machine,

@@ -65,8 +65,7 @@ fn what_cannot_move_is_skipped_and_named() {
     let outcome = space.prefetch(range, pair.vram(pair.a), &[]).unwrap();
     assert_eq!(obstacles(&outcome), [&Obstacle::Backing(Backing::Shared)]);
     assert_eq!(outcome.bytes_in_place, 0);
-    drop(shared);
-    let outcome = space.prefetch(range, pair.vram(pair.a), &[]).unwrap();
+    let outcome = space.prefetch(nowhere(), pair.vram(pair.a), &[]).unwrap();
     assert_eq!(obstacles(&outcome), [&Obstacle::NotMapped]);
 }
 
@@ -183,4 +182,17 @@ fn system_memory_of_a_node_is_a_location() {
     assert!(outcome.is_complete(), "{outcome:?}");
     let absent = space.advise(memory.range(), Advice::prefer(Location::HostNode(99)));
     assert_eq!(absent.unwrap_err().errno(), libc::ENOENT);
+}
+
+#[test]
+fn a_touch_that_would_never_end_is_refused() {
+    let pair = Pair::new();
+    let space = pair.space();
+    let mut block = driver::Mapping::anonymous(4 << 20, 2 << 20, false).unwrap();
+    block.bytes_mut().fill(1);
+    let range = Range::new(block.start(), block.len() as u64).unwrap();
+    space.touch(pair.a, range, Access::Read).unwrap();
+    block.protect(0, 4096, false).unwrap();
+    assert_eq!(space.touch(pair.a, range, Access::Read).unwrap_err().errno(), libc::EINVAL);
+    assert_eq!(space.touch(pair.a, nowhere(), Access::Read).unwrap_err().errno(), libc::EINVAL);
 }
