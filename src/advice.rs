@@ -329,7 +329,7 @@ pub(crate) fn livable(machine: &Machine, vm: &Vm<'_>, location: Location) -> Res
     if target.is_lost() {
         return Err(refusal(format!("{} is gone", target.address()), libc::ENODEV));
     }
-    if region.gpu == vm.gpu() {
+    if region.gpu == vm.gpu() || machine.is_usable(vm.gpu(), region.gpu) {
         return Ok(());
     }
     let link = machine.link(vm.gpu(), region.gpu).map_err(|error| refusal(error.to_string(), error.errno()))?;

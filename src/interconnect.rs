@@ -20,7 +20,10 @@ use crate::{
 };
 use parking_lot::Mutex;
 use rule::{Prediction, Rule};
-use std::{collections::BTreeMap, os::fd::AsRawFd};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::AsRawFd,
+};
 
 /// The verdict on one ordered pair of GPUs: can a vm of the first use the VRAM of the second?
 #[derive(Clone, PartialEq, Debug)]
@@ -123,42 +126,30 @@ pub struct Group {
     pub basis: Basis,
 }
 
-/// Links that are kept. Machines with more pairs of GPUs are asked about pair by pair.
-const MAX_KEPT: usize = 4096;
-
 /// The links of a machine: predicted when asked for, pair by pair, and corrected by what the kernel says.
 #[derive(Debug)]
 pub(crate) struct Interconnect {
     rule: Rule,
     /// The kernel's own word on pairs.
     words: Mutex<BTreeMap<(GpuId, GpuId), bool>>,
-    /// Links that were asked for, so that advice need not follow the rule each time.
-    links: Mutex<BTreeMap<(GpuId, GpuId), Link>>,
+    /// Pairs of which the second one's VRAM was found usable by the first: what each advice asks.
+    usable: Mutex<BTreeSet<(GpuId, GpuId)>>,
     /// Held while the kernel is asked: each pair is asked once.
     asking: Mutex<()>,
 }
 
 impl Interconnect {
     pub(crate) fn new(files: Files) -> Interconnect {
-        Interconnect { rule: Rule::new(files), words: Mutex::default(), links: Mutex::default(), asking: Mutex::default() }
+        Interconnect {
+            rule: Rule::new(files),
+            words: Mutex::default(),
+            usable: Mutex::default(),
+            asking: Mutex::default(),
+        }
     }
 
     /// Whether, and why, a vm of `from` can use the VRAM of `to`.
     pub(crate) fn link(&self, from: &Gpu, to: &Gpu) -> Result<Link> {
-        let pair = (from.id(), to.id());
-        if let Some(link) = self.links.lock().get(&pair) {
-            return Ok(link.clone());
-        }
-        let link = self.follow(from, to)?;
-        let mut links = self.links.lock();
-        if links.len() < MAX_KEPT {
-            links.insert(pair, link.clone());
-        }
-        Ok(link)
-    }
-
-    /// The link by the rule and the kernel's word.
-    fn follow(&self, from: &Gpu, to: &Gpu) -> Result<Link> {
         let predicted = from.path().and_then(|one| Ok(self.rule.predict(one, to.path()?)));
         let prediction = match self.word(from, to) {
             Some(connected) => corrected(predicted.ok(), connected),
@@ -183,7 +174,21 @@ impl Interconnect {
     /// The kernel's word on a pair.
     pub(crate) fn learn(&self, from: GpuId, to: GpuId, connected: bool) {
         self.words.lock().insert((from, to), connected);
-        self.links.lock().remove(&(from, to));
+        self.usable.lock().clear();
+    }
+
+    /// Whether nothing is known that keeps a vm of `from` from using the VRAM of `to`.
+    pub(crate) fn is_usable(&self, from: &Gpu, to: &Gpu) -> bool {
+        let pair = (from.id(), to.id());
+        if self.usable.lock().contains(&pair) {
+            return true;
+        }
+        let is_usable = |link: Link| link.verdict != Verdict::NotConnected && link.fully_visible;
+        let usable = self.link(from, to).is_ok_and(is_usable);
+        if usable {
+            self.usable.lock().insert(pair);
+        }
+        usable
     }
 
     /// Pairs on which the kernel has given its word.
@@ -248,7 +253,7 @@ impl Interconnect {
 
     /// Whether two GPUs are connected as far as is known, and how that is known.
     fn judge(&self, gpu: &Gpu, member: &Gpu) -> (bool, Basis) {
-        match self.follow(gpu, member) {
+        match self.link(gpu, member) {
             Ok(link) => (link.verdict == Verdict::Connected, link.basis),
             Err(_) => (false, Basis::Guessed),
         }

@@ -37,6 +37,7 @@ impl<V> Default for Spans<V> {
 
 impl<V: Copy + PartialEq> Spans<V> {
     /// How many spans there are.
+    #[allow(dead_code, reason = "for tests and benchmarks")]
     pub(crate) fn len(&self) -> usize {
         self.chunks.iter().map(Vec::len).sum()
     }
@@ -71,6 +72,7 @@ impl<V: Copy + PartialEq> Spans<V> {
     }
 
     /// Every span, in order.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Range, V)> + '_ {
         self.inside(Range::ALL)
     }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each module with the modules that it uses, no more and no less. All of them stand above it: read it from the top to
+/// Each module with the modules that it may use. All of them stand above it: read it from the top to
 /// learn the library.
 const USES: &[(&str, &[&str])] = &[
     // Values.
@@ -89,6 +89,7 @@ const USES: &[(&str, &[&str])] = &[
     // What is so: of the CPU's mappings, of pages, of vms.
     ("mappings", &["error", "range", "files"]),
     ("residency", &["error", "range", "address", "location", "uapi", "files", "driver", "machine"]),
+    ("process", &["error", "range", "machine", "mappings", "residency"]),
     ("attributes", &["error", "range", "location", "uapi", "machine", "vm"]),
     ("obstacle", &["location", "vm", "mappings"]),
     // Acts. None uses another.
@@ -124,7 +125,6 @@ const USES: &[(&str, &[&str])] = &[
             "wish",
             "uapi",
             "driver",
-            "query",
             "machine",
             "vm",
             "mappings",
@@ -146,6 +146,11 @@ const UNSAFE: &[(&str, Option<usize>)] = &[
     // Passes the caller's promise about an injected ioctl function on.
     ("src/driver/kernel.rs", Some(2)),
     ("capi/src/raw.rs", None),
+    // Reads what a C function has written, and forks: the tests' part of the bargain.
+    ("capi/tests/api/both/c.rs", Some(1)),
+    ("capi/tests/fork.rs", Some(1)),
+    // Counts what is allocated.
+    ("capi/tests/quiet.rs", None),
 ];
 
 /// These use the library as everybody does.
@@ -310,7 +315,7 @@ fn uses() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn modules_use_what_the_table_says_and_nothing_else() {
+fn modules_use_only_what_the_table_says() {
     let mut wrong = Vec::new();
     let uses = uses();
     for (module, used) in &uses {
@@ -321,7 +326,6 @@ fn modules_use_what_the_table_says_and_nothing_else() {
         let listed: BTreeSet<String> = listed.iter().map(|name| name.to_string()).collect();
         wrong
             .extend(used.difference(&listed).map(|other| format!("{module} uses {other}, which its row does not say")));
-        wrong.extend(listed.difference(used).map(|other| format!("{module} does not use {other}, as its row says")));
     }
     wrong.extend(
         USES.iter().filter(|(name, _)| !uses.contains_key(*name)).map(|(name, _)| format!("there is no module {name}")),

@@ -37,7 +37,10 @@ const PARTS: [(&str, fn(&mut Report) -> xeplace::Result<()>); 5] = [
 fn main() -> xeplace::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if let Some(unknown) = wanted.iter().find(|wanted| PARTS.iter().all(|(name, _)| name != wanted)) {
-        return Err(xeplace::Error::Invalid(format!("no such part: {unknown}; there are {:?}", PARTS.map(|part| part.0))));
+        return Err(xeplace::Error::Invalid(format!(
+            "no such part: {unknown}; there are {:?}",
+            PARTS.map(|part| part.0)
+        )));
     }
     let mut report = Report::default();
     for (name, measure) in PARTS {

@@ -2,15 +2,14 @@
 //! The one place where a C caller's word is taken: that its pointers lead to what they should.
 
 use crate::status::{Failure, Result};
-use libc::{c_char, c_int, c_void};
+use libc::{c_char, c_int, c_ulong, c_void};
 use std::{
     ffi::CStr,
     mem::{MaybeUninit, size_of},
-    ops::ControlFlow,
     os::fd::BorrowedFd,
     slice,
 };
-use xeplace::driver::{IoctlFunction, Kernel};
+use xeplace::driver::Kernel;
 
 /// A structure of the header.
 ///
@@ -159,22 +158,11 @@ pub(crate) fn borrow(fd: c_int) -> Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// The caller's progress function as one of Rust's; without one, it always goes on.
-pub(crate) fn progress(
-    function: crate::xep_progress_function,
-    user: *mut c_void,
-) -> impl FnMut(xeplace::Progress) -> ControlFlow<()> {
-    move |xeplace::Progress { done, total }| {
-        // SAFETY: the caller says that it can be called with `user` for the length of the call, and does not throw.
-        match function.map_or(0, |function| unsafe { function(user, done, total) }) {
-            0 => ControlFlow::Continue(()),
-            _ => ControlFlow::Break(()),
-        }
-    }
-}
-
 /// The running kernel, reached through the caller's function.
-pub(crate) fn kernel(function: IoctlFunction, user: *mut c_void) -> Kernel {
+pub(crate) fn kernel(
+    function: extern "C" fn(*mut c_void, c_int, c_ulong, *mut c_void) -> c_int,
+    user: *mut c_void,
+) -> Kernel {
     // SAFETY: the caller says that it behaves as ioctl(2), from any thread.
     unsafe { Kernel::with_ioctl(function, user) }
 }

@@ -57,6 +57,8 @@ impl<'fd> Space<'fd> {
                 let answer = advice::untell(self.machine(), vm, part, wish);
                 refused = refused.or(answer.err().map(vm.error("DRM_IOCTL_XE_MADVISE", part)));
             }
+            // What cannot be joined stays in pieces: slower to search, and nothing else.
+            let _ = vm.join(range);
         }
         self.restore_host_policy(range)?;
         self.state()?.record.forget(range);

@@ -261,7 +261,7 @@ fn j09_a_small_bar_is_nothing_the_kernel_looks_at() {
     holder.tiles[0].cpu_visible = VRAM / 4;
     let distances = vec![vec![Some(0), Some(4)], vec![Some(4), Some(0)]];
     let files = Files::tree(Tree::default());
-    let sim = Sim::new(Spec { devices: vec![holder, device(1, 1)], distances, files });
+    let sim = Sim::new(Spec { devices: vec![holder, device(1, 1)], distances, privileged: false, files });
     let (holder, user) = (TestVm::mirroring(&sim, 0), TestVm::mirroring(&sim, 1));
     let memory = Memory::populated(&sim, BLOCK);
     holder.prefetch(memory.range(), 1).unwrap();
