@@ -62,7 +62,7 @@ fn promise_7_a_closed_space_says_so() {
 
 #[test]
 fn promise_7_a_gpu_that_has_gone_is_named() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 4 * MIB);
         space.advise(data.span(), &Wish::prefer(&[vram(1)])).unwrap().accepted.unwrap();
@@ -83,7 +83,7 @@ fn promise_7_a_gpu_that_has_gone_is_named() {
 
 #[test]
 fn a_kernel_that_shares_no_memory_is_named() {
-    each_api("cpu=zen without=mirror switch(2x bmg)", |machine| {
+    each_simulated("cpu=zen without=mirror switch(2x bmg)", |machine| {
         let space = machine.space().unwrap();
         assert_eq!(space.members().unwrap(), []);
         assert_eq!(space.add(0), Err(libc::EOPNOTSUPP));
@@ -104,7 +104,7 @@ fn machines_that_make_no_sense_are_refused() {
 
 #[test]
 fn a_recording_is_the_machine_again() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("machine");
         let path = path.to_str().unwrap();
@@ -121,7 +121,7 @@ fn a_recording_is_the_machine_again() {
 
 #[test]
 fn promise_7_hostile_recordings_are_refused_or_understood() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("machine");
         machine.record(path.to_str().unwrap()).unwrap();

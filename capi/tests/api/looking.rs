@@ -14,7 +14,7 @@ fn in_vram(gpu: u32, confidence: Confidence) -> Place {
 
 #[test]
 fn groups_and_links_are_told_with_their_reason() {
-    each_api(PAIR_AND_LONER, |machine| {
+    each_simulated(PAIR_AND_LONER, |machine| {
         assert_eq!(machine.gpu_count(), 3);
         let groups = machine.groups();
         assert!(groups[0] == groups[1] && groups[0] != groups[2], "{groups:?}");
@@ -27,7 +27,7 @@ fn groups_and_links_are_told_with_their_reason() {
 
 #[test]
 fn pages_are_seen_where_they_are() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let fresh = Data::shared(4 * MIB, false);
         assert_eq!(places(&*space, fresh.span()), [(4 * MIB, Place::Absent)]);
@@ -48,7 +48,7 @@ fn pages_are_seen_where_they_are() {
 
 #[test]
 fn a_gpu_s_fault_brings_pages_where_they_were_wished() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 4 * MIB);
         space.advise(data.span(), &Wish::prefer(&[vram(1)])).unwrap().accepted.unwrap();
@@ -86,7 +86,7 @@ fn promise_4_why_not_is_always_answered() {
 
 #[test]
 fn memory_is_laid_out_by_weight() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let memory = space.allocate(16 * MIB, &[(vram(0), 1), (vram(1), 3)], None).unwrap();
         let (start, length) = memory.span();

@@ -12,7 +12,7 @@ fn bytes_in(space: &dyn Space, span: Span, gpu: u32) -> u64 {
 
 #[test]
 fn promise_3_prefetch_reports_what_is_true_afterwards() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 16 * MIB);
         space.advise(data.span(), &Wish::prefer(&[vram(1)])).unwrap().accepted.unwrap();
@@ -34,7 +34,7 @@ fn promise_3_prefetch_reports_what_is_true_afterwards() {
 
 #[test]
 fn promise_3_a_pinned_page_stays_and_is_named() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 8 * MIB);
         let (start, _) = data.span();
@@ -62,7 +62,7 @@ fn promise_5_a_call_that_the_kernel_would_repeat_for_ever_ends() {
 
 #[test]
 fn vram_that_is_full_of_other_things_is_named() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 8 * MIB);
         machine.fill_vram(region(0), 256 * MIB);
@@ -151,7 +151,7 @@ fn pages_come_home() {
 
 #[test]
 fn a_prefetch_that_makes_no_sense_moves_nothing() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 4 * MIB);
         let refused = |order: Order| space.prefetch(data.span(), &order).err();

@@ -20,7 +20,7 @@ fn effects(told: &Told) -> Vec<(u32, Attribute, Effect)> {
 
 #[test]
 fn promise_1_a_wish_holds_for_the_whole_process() {
-    each_api(PAIR_AND_LONER, |machine| {
+    each_simulated(PAIR_AND_LONER, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 4 * MIB);
         let told = space.advise(data.span(), &Wish::prefer(&[vram(0), Location::System])).unwrap();
@@ -35,7 +35,7 @@ fn promise_1_a_wish_holds_for_the_whole_process() {
 
 #[test]
 fn promise_1_only_the_gpus_that_are_named_count() {
-    each_api(PAIR_AND_LONER, |machine| {
+    each_simulated(PAIR_AND_LONER, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 4 * MIB);
         let wish = Wish { gpus: Some(vec![0, 1]), ..Wish::prefer(&[vram(0), Location::System]) };
@@ -48,7 +48,7 @@ fn promise_1_only_the_gpus_that_are_named_count() {
 
 #[test]
 fn a_location_that_one_vm_cannot_live_with_is_told_to_none() {
-    each_api(PAIR_AND_LONER, |machine| {
+    each_simulated(PAIR_AND_LONER, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 4 * MIB);
         space.advise(data.span(), &Wish::prefer(&[Location::System])).unwrap().accepted.unwrap();
@@ -90,7 +90,7 @@ fn promise_2_nothing_is_silently_ignored() {
 
 #[test]
 fn promise_2_a_kernel_that_knows_no_other_devices_is_named_as_such() {
-    each_api("cpu=zen without=multi-device switch(2x bmg vram=256M)", |machine| {
+    each_simulated("cpu=zen without=multi-device switch(2x bmg vram=256M)", |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 4 * MIB);
         let told = space.advise(data.span(), &Wish::prefer(&[vram(1)])).unwrap();
@@ -102,7 +102,7 @@ fn promise_2_a_kernel_that_knows_no_other_devices_is_named_as_such() {
 
 #[test]
 fn a_strict_advice_gives_back_what_was_told_before() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 4 * MIB);
         let before = Wish { atomics: Some(Atomics::Device), ..Wish::default() };
@@ -121,7 +121,7 @@ fn a_strict_advice_gives_back_what_was_told_before() {
 
 #[test]
 fn an_advice_that_is_not_strict_stays_where_it_was_taken() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let data = Data::new(machine, 4 * MIB);
         space.advise(data.span(), &Wish::prefer(&[Location::System])).unwrap().accepted.unwrap();
@@ -135,7 +135,7 @@ fn an_advice_that_is_not_strict_stays_where_it_was_taken() {
 
 #[test]
 fn what_stands_already_costs_no_call_where_the_memory_is_known() {
-    each_api(PAIR, |machine| {
+    each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();
         let memory = space.allocate(4 * MIB, &[(vram(1), 1)], None).unwrap();
         let before = machine.counted(0).calls;

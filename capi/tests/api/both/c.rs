@@ -55,6 +55,10 @@ fn length((_, length): Span) -> usize {
 }
 
 impl Machine {
+    pub fn host() -> Result<Machine> {
+        output(ptr::null_mut(), |machine| xep_machine_open(machine)).map(Machine)
+    }
+
     pub fn simulated(text: &str) -> Result<Machine> {
         let text = string(text);
         output(ptr::null_mut(), |machine| xep_machine_open_simulated(text.as_ptr(), machine)).map(Machine)

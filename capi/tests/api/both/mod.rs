@@ -20,8 +20,20 @@ pub type Span = (u64, u64);
 
 pub const MIB: u64 = 1 << 20;
 
-/// Runs `test` over the Rust API and over the C API, each on a machine of its own.
+/// Runs `test` over the Rust API and over the C API, each on a machine of its own: simulated ones, or, with
+/// `XEPLACE_TEST_HOST=1`, this host, which must have two GPUs that reach each other.
 pub fn each_api(machine: &str, test: impl Fn(&dyn Machine)) {
+    if std::env::var_os("XEPLACE_TEST_HOST").is_none() {
+        return each_simulated(machine, test);
+    }
+    eprintln!("through Rust, on this host:");
+    test(&rust::Machine::host().unwrap());
+    eprintln!("through C, on this host:");
+    test(&c::Machine::host().unwrap());
+}
+
+/// The same for tests that let the simulated machine fail, or look behind it.
+pub fn each_simulated(machine: &str, test: impl Fn(&dyn Machine)) {
     eprintln!("through Rust:");
     test(&rust::Machine::simulated(machine).unwrap());
     eprintln!("through C:");
@@ -39,7 +51,7 @@ pub fn each_recorded(directory: &str) -> [Result<Box<dyn Machine>>; 2] {
     [rust, c::Machine::recorded(directory).map(|machine| Box::new(machine) as Box<dyn Machine>)]
 }
 
-/// A simulated machine, and the world around it.
+/// A machine, and the world around it as far as it is simulated.
 pub trait Machine {
     fn gpu_count(&self) -> u32;
     fn groups(&self) -> Vec<u32>;

@@ -22,6 +22,10 @@ fn around((address, length): Span) -> Result<Range> {
 }
 
 impl Machine {
+    pub fn host() -> Result<Machine> {
+        xeplace::Machine::open().map(Machine).map_err(errno)
+    }
+
     pub fn simulated(text: &str) -> Result<Machine> {
         xeplace::Machine::simulated(text).map(Machine).map_err(errno)
     }
@@ -68,11 +72,15 @@ impl super::Machine for Machine {
     }
 
     fn cpu_touched(&self, span: Span) {
-        self.sim().cpu_touched(around(span).unwrap(), Access::Write);
+        if let Some(sim) = self.0.simulation() {
+            sim.cpu_touched(around(span).unwrap(), Access::Write);
+        }
     }
 
     fn unmapped(&self, span: Span) {
-        self.sim().unmapped(around(span).unwrap());
+        if let Some(sim) = self.0.simulation() {
+            sim.unmapped(around(span).unwrap());
+        }
     }
 
     fn pin(&self, span: Span) {
