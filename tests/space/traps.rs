@@ -4,6 +4,7 @@
 use crate::pair::*;
 use std::{
     fs,
+    os::fd::BorrowedFd,
     sync::atomic::{AtomicU64, Ordering},
 };
 use xeplace::{driver::Access, *};
@@ -185,7 +186,12 @@ fn memory_that_the_cpu_may_not_write_is_no_gpu_s_to_read() {
     let outcome = space.prefetch(range, pair.vram(pair.a), &[]).unwrap();
     assert_eq!(obstacles(&outcome), [&Obstacle::ReadOnly]);
     assert_eq!(outcome.bytes_in_place, 2 * MIB);
-    assert_eq!(space.touch(pair.a, part(range, 0, PAGE), Access::Read).unwrap_err().errno(), libc::EIO);
+    // The library refuses it; the driver would end the queue.
+    assert_eq!(space.touch(pair.a, part(range, 0, PAGE), Access::Read).unwrap_err().errno(), libc::EINVAL);
+    let (vm, _) = space.members().unwrap()[0];
+    let touch = |fd: BorrowedFd<'_>, vm_id| pair.driver().gpu_touch((fd, vm_id), part(range, 0, PAGE), Access::Read);
+    let ended = space.with_handle(vm, touch).unwrap().unwrap_err();
+    assert_eq!(ended.raw_os_error(), Some(libc::EIO));
     space.touch(pair.a, part(range, 2 * MIB, PAGE), Access::Read).unwrap();
     memory.protect(0, 2 << 20, true).unwrap();
     space.touch(pair.a, range, Access::Write).unwrap();
