@@ -144,6 +144,7 @@ impl Report {
     }
 
     /// Whether no vm refused anything.
+    #[inline]
     pub fn is_accepted(&self) -> bool {
         !self.answers.iter().any(|answer| answer.effect.is_refusal())
     }

@@ -100,9 +100,14 @@ fn check_array<T>(first: *const T, count: usize, what: &str) -> Result<()> {
 ///
 /// What a shorter one lacks is zero. What a longer one has more than this library knows must be zero, else E2BIG: the
 /// caller means something by it.
+#[inline]
 pub(crate) fn take<T: Plain>(from: *const T, size: usize, what: &str) -> Result<T> {
     if from.is_null() {
         return Err(Failure::null(what));
+    }
+    if size == size_of::<T>() {
+        // SAFETY: the caller says that so many bytes are there; any bytes make a value, wherever they begin.
+        return Ok(unsafe { from.read_unaligned() });
     }
     let mut value = MaybeUninit::<T>::zeroed();
     let known = size.min(size_of::<T>());
@@ -138,11 +143,15 @@ pub(crate) fn structure_or_null<T: Plain>(to: *mut T, size: usize) -> Option<Str
 
 impl<T: Plain> Structure<T> {
     /// Writes as much of `value` as the caller knows, and zeros where it knows more.
+    #[inline]
     pub(crate) fn write(self, value: &T) {
         let known = self.size.min(size_of::<T>());
         // SAFETY: the caller says that `size` bytes are there to be written; a value has no padding.
         unsafe {
-            (&raw const *value).cast::<u8>().copy_to_nonoverlapping(self.to.cast(), known);
+            match known == size_of::<T>() {
+                true => self.to.write_unaligned(*value),
+                false => (&raw const *value).cast::<u8>().copy_to_nonoverlapping(self.to.cast(), known),
+            }
             self.to.cast::<u8>().add(known).write_bytes(0, self.size - known);
         }
     }

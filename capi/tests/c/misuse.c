@@ -301,6 +301,13 @@ static void errno_stays_as_it_was(void) {
     CHECK(errno == 1234);
     ANSWERS(-EINVAL, advise_at(space, data, 0, &report));
     CHECK(errno == 1234);
+    /* Whatever the kernel has said on the way. */
+    uint32_t vm;
+    struct xep_machine *none;
+    ANSWERS(-EBADF, xep_space_attach(space, -1, 1, &vm));
+    CHECK(errno == 1234);
+    ANSWERS(-ENOENT, xep_machine_open_recorded("/nonexistent/recording", &none));
+    CHECK(errno == 1234);
 }
 
 static void a_forked_child_is_told_so(void) {
