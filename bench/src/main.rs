@@ -25,8 +25,11 @@ mod spans;
 
 use report::Report;
 
+/// Adds rows to the table.
+type Measure = fn(&mut Report) -> xeplace::Result<()>;
+
 /// What can be measured alone, by its name as an argument.
-const PARTS: [(&str, fn(&mut Report) -> xeplace::Result<()>); 5] = [
+const PARTS: [(&str, Measure); 5] = [
     ("advice", advice::sent),
     ("elision", advice::elided),
     ("residency", residency::resident),
