@@ -177,9 +177,11 @@ impl Record {
             let mut state = number.map_or_else(State::default, |number| states[number as usize].clone());
             change(&mut state);
             (state != State::default()).then(|| {
-                *numbers.entry(state).or_insert_with_key(|state| {
+                numbers.get(&state).copied().unwrap_or_else(|| {
                     states.push(state.clone());
-                    (states.len() - 1) as StateId
+                    let number = (states.len() - 1) as StateId;
+                    numbers.insert(state, number);
+                    number
                 })
             })
         });

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Compiler, installed, scratch, succeeded};
+use common::{Compiler, installed, package, scratch, succeeded};
 use std::{fs, process::Command};
 
 const README: &str = include_str!("../../README.md");
@@ -30,6 +30,20 @@ fn the_man_page_has_the_same_program() {
     let (_, rest) = PAGE.split_once(".Bd -literal -offset indent\n#include").expect("the page has a program");
     let (program, _) = rest.split_once(".Ed\n").expect("the program ends");
     assert_eq!(format!("#include{}", program.replace("\\e", "\\")), block("c"));
+}
+
+#[test]
+fn the_demo_prints_what_the_readme_shows() {
+    let (command, shown) = block("text").split_once('\n').unwrap();
+    let machine = command.split('\'').nth(1).expect("the command names a machine");
+    let source = package().join("../examples/place.c");
+    let directory = installed();
+    let search = format!("-L{}", directory.display());
+    let built = Compiler::c().build(&source, "demo", &["-std=c11"], &[&search, "-lxeplace"]);
+    let output =
+        Command::new(built).env("LD_LIBRARY_PATH", directory).env("XEPLACE_MACHINE", machine).output().unwrap();
+    succeeded(&output, "the demo");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), shown, "README.md is to show it");
 }
 
 /// The first block of that language.

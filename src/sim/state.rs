@@ -3,6 +3,7 @@
 
 use super::{
     Answer,
+    bind::Reset,
     counters::Counters,
     groups::{Groups, Owner, Peer},
     inject::{Call, Faults},
@@ -11,7 +12,7 @@ use super::{
     pages::Pages,
     span::{Span, Spans},
     spec::{DeviceSpec, Spec},
-    vm::{Attributes, Vm, VmKey, Vma},
+    vm::{Vm, VmKey},
     vram::PagemapId,
 };
 use crate::{
@@ -227,11 +228,9 @@ impl State {
         let Some(vm) = self.vms.get_mut(&key) else { return };
         for span in std::mem::take(&mut vm.garbage) {
             vm.ranges.take(span);
-            let Some((_, vma)) = vm.vmas.at(span.start) else { continue };
-            if vma.autoreset && !vma.wish.is_default() {
-                let wish = Attributes::default_with(vma.wish.default_pat);
-                let fresh = Vma { wish, ..*vma };
-                vm.map_mirror(span, fresh);
+            if vm.reset_mirror(span) == Reset::ForgotPat {
+                let address = self.devices[vm.device].spec.address;
+                self.log.push(format!("WARNING: xe {address}: a reset mapping has no default attributes"));
             }
         }
     }

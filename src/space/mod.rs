@@ -133,21 +133,7 @@ impl<'fd> Space<'fd> {
 
     /// The vms of `gpus`, or all of them, made if they were not.
     fn chosen(&self, gpus: Option<&[GpuId]>) -> Result<Chosen<'fd>> {
-        let vms = self.vms()?;
-        let chosen: Chosen<'fd> = match gpus {
-            None => vms.iter().cloned().collect(),
-            Some(gpus) => {
-                for gpu in gpus {
-                    if !vms.iter().any(|vm| vm.gpu() == *gpu) {
-                        return Err(Error::NotFound(format!("vm of {gpu} in this space")));
-                    }
-                }
-                vms.iter().filter(|vm| gpus.contains(&vm.gpu())).cloned().collect()
-            }
-        };
-        if chosen.is_empty() {
-            return Err(Error::NotFound("vm in this space".to_owned()));
-        }
+        let chosen = self.state()?.pick(gpus)?;
         for vm in &chosen {
             vm.handle()?;
         }
@@ -164,7 +150,18 @@ impl<'fd> Space<'fd> {
     }
 }
 
-impl State<'_> {
+impl<'fd> State<'fd> {
+    /// The vms of `gpus`, or all of them.
+    fn pick(&self, gpus: Option<&[GpuId]>) -> Result<Chosen<'fd>> {
+        let has = |gpu: &GpuId| self.vms.iter().any(|vm| vm.gpu() == *gpu);
+        if let Some(unknown) = gpus.and_then(|gpus| gpus.iter().find(|gpu| !has(gpu))) {
+            return Err(Error::NotFound(format!("vm of {unknown} in this space")));
+        }
+        let wanted = |vm: &&Arc<Vm<'fd>>| gpus.is_none_or(|gpus| gpus.contains(&vm.gpu()));
+        let chosen: Chosen<'fd> = self.vms.iter().filter(wanted).cloned().collect();
+        if chosen.is_empty() { Err(Error::NotFound("vm in this space".to_owned())) } else { Ok(chosen) }
+    }
+
     fn ids(&self) -> impl Iterator<Item = VmId> + Clone + '_ {
         self.vms.iter().map(|vm| vm.id())
     }
