@@ -153,6 +153,30 @@ fn doctor_knows_five_level_paging() {
 }
 
 #[test]
+fn doctor_finds_the_gpu_that_another_driver_has() {
+    let (_root, machine) = recorded("bmg");
+    let [driver] = &find(Path::new(&machine), "driver")[..] else { panic!("one GPU has one driver") };
+    let target = fs::read_link(driver).unwrap().with_file_name("i915");
+    fs::remove_file(driver).unwrap();
+    symlink(target, driver).unwrap();
+    let output = on(&machine, &["doctor"]);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("renderD128 (i915)"), "{shown}");
+    assert!(shown.contains("boot with i915.force_probe=!e20b xe.force_probe=e20b"), "{shown}");
+}
+
+#[test]
+fn doctor_knows_a_kernel_without_peer_to_peer_support() {
+    let (_root, machine) = recorded("2x bmg");
+    let boot = Path::new(&machine).join("boot");
+    fs::create_dir(&boot).unwrap();
+    fs::write(boot.join("config-7.3.4"), "CONFIG_PCI=y\n").unwrap();
+    let shown = on(&machine, &["doctor"]);
+    assert!(good(&shown).contains("built without CONFIG_PCI_P2PDMA"), "{shown:?}");
+}
+
+#[test]
 fn a_recorded_machine_is_shown_as_the_one_that_was_recorded() {
     let (_root, directory) = recorded(TWO_SWITCHES);
     let (from, again) = (on(TWO_SWITCHES, &["topo"]), on(&directory, &["topo"]));
@@ -297,7 +321,7 @@ fn find(directory: &Path, word: &str) -> Vec<std::path::PathBuf> {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
     // More than a pipe holds, so that the command is still writing when nobody reads any more.
-    let arguments = ["--machine", "8x host(16x bmg)", "topo", "--json"];
+    let arguments = ["--machine", "4x host(8x bmg)", "topo", "--json"];
     let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();

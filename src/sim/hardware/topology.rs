@@ -173,8 +173,8 @@ mod tests {
     fn groups(text: &str) -> Vec<Vec<usize>> {
         let distances = distances(text);
         let mut groups: Vec<Vec<usize>> = Vec::new();
-        for gpu in 0..distances.len() {
-            match groups.iter_mut().find(|group| group.iter().all(|member| distances[gpu][*member].is_some())) {
+        for (gpu, to) in distances.iter().enumerate() {
+            match groups.iter_mut().find(|group| group.iter().all(|member| to[*member].is_some())) {
                 Some(group) => group.push(gpu),
                 None => groups.push(vec![gpu]),
             }
