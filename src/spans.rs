@@ -150,11 +150,13 @@ impl<V: Copy + PartialEq> Spans<V> {
 
     /// The first span that ends behind `address`; one past the last if there is none.
     fn seek(&self, address: u64) -> Place {
-        let Some(last) = self.firsts.last() else { return (0, 0) };
-        let chunk = up_to(&self.firsts, |first| *first, *last, address).saturating_sub(1);
+        let (Some(first), Some(last)) = (self.firsts.first(), self.firsts.last()) else { return (0, 0) };
+        let chunk = up_to(&self.firsts, |first| *first, (*first, *last), address).saturating_sub(1);
         let found = &self.chunks[chunk];
-        let next = self.firsts.get(chunk + 1).copied().unwrap_or(found[found.len() - 1].start);
-        let index = up_to(found, |span| span.start, next, address);
+        // Not from the chunk itself: its ends are on other cache lines than what is looked for.
+        let next = self.firsts.get(chunk + 1).copied();
+        let ends = (self.firsts[chunk], next.unwrap_or_else(|| found[found.len() - 1].start));
+        let index = up_to(found, |span| span.start, ends, address);
         match index.checked_sub(1).filter(|index| found[*index].end > address) {
             Some(index) => (chunk, index),
             None if index == found.len() => (chunk + 1, 0),
@@ -217,18 +219,17 @@ impl<V: Copy + PartialEq> Spans<V> {
     }
 }
 
-/// How many of `list`, which is not empty and in the order of `start`, start at `address` or below. Where `address` lies
-/// between the first start and `behind`, so do all starts.
-fn up_to<T>(list: &[T], start: impl Fn(&T) -> u64, behind: u64, address: u64) -> usize {
-    let first = start(&list[0]);
+/// How many of `list`, which is in the order of `start`, start at `address` or below. It is not empty, starts at `first`,
+/// and nothing in it starts behind `last`.
+fn up_to<T>(list: &[T], start: impl Fn(&T) -> u64, (first, last): (u64, u64), address: u64) -> usize {
     if address < first {
         return 0;
     }
-    if address >= behind {
+    if address >= last {
         return list.len();
     }
     // Pages, so that the product cannot overflow: 2^35 pages, and fewer starts than that by far.
-    let guess = ((address - first) / PAGE * list.len() as u64 / ((behind - first) / PAGE)) as usize;
+    let guess = ((address - first) / PAGE * list.len() as u64 / ((last - first) / PAGE)) as usize;
     let is_below = |index: usize| start(&list[index]) <= address;
     // Doubling steps away from the guess, until the place lies behind `low` and not behind `high`.
     let (mut low, mut high, mut step) = (guess, guess + 1, 1);
@@ -289,8 +290,8 @@ mod tests {
                 gaps.iter().scan(0, |start, gap| { *start += PAGE << (gap % 28); Some(*start) }).collect();
             for address in starts.iter().copied().chain([at]).flat_map(|at| [at.saturating_sub(1), at, at + 1]) {
                 let halving = starts.partition_point(|start| *start <= address);
-                for behind in [starts[starts.len() - 1], starts[starts.len() - 1] + (PAGE << 20)] {
-                    prop_assert_eq!(up_to(&starts, |start| *start, behind, address), halving);
+                for last in [starts[starts.len() - 1], starts[starts.len() - 1] + (PAGE << 20)] {
+                    prop_assert_eq!(up_to(&starts, |start| *start, (starts[0], last), address), halving);
                 }
             }
         }
