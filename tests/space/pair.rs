@@ -161,6 +161,8 @@ impl Runtime {
             let bind = drm_xe_vm_bind_op {
                 op: DRM_XE_VM_BIND_OP_MAP,
                 flags: DRM_XE_VM_BIND_FLAG_CPU_ADDR_MIRROR | flags,
+                // Written back and coherent, on Xe2.
+                pat_index: 2,
                 range: Range::ALL.len(),
                 ..Default::default()
             };

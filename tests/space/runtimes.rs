@@ -24,6 +24,33 @@ fn a_runtime_s_vms_are_advised_where_they_are() {
 }
 
 #[test]
+fn a_runtime_s_vm_keeps_no_advice_on_memory_of_the_library() {
+    let pair = Pair::new();
+    let runtime = Runtime::mirroring(&pair, pair.a);
+    let handle = (runtime.file.as_fd(), runtime.vm_id);
+    let space = Space::borrow(&pair.machine, &[handle]).unwrap();
+    for detach in [false, true] {
+        let memory = space.allocate(4 * MIB, pair.vram(pair.b)).unwrap();
+        space.touch(pair.a, memory.range(), driver::Access::Write).unwrap();
+        let others = others(4 * MIB);
+        tell(&space, range_of(&others), Advice::prefer(Location::System));
+        if detach {
+            space.detach(space.members().unwrap()[0].0).unwrap();
+        }
+        drop(memory);
+        pair.settle();
+        let advised: Vec<_> = vmas(&pair, handle);
+        assert!(advised.iter().all(|found| found.pat_index.val == 2), "{advised:x?}");
+        let told = |found: &&drm_xe_mem_range_attr| found.preferred_mem_loc.devmem_fd != 0;
+        let told: Vec<_> = advised.iter().filter(told).map(|found| found.start).collect();
+        assert_eq!(told, [others.start()], "the advice on others' memory stays");
+        if !detach {
+            space.reset(range_of(&others)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn vms_that_are_not_mirrors_are_refused() {
     let pair = Pair::new();
     let other = Runtime::new(&pair, pair.a, 0, None);
