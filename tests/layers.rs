@@ -93,7 +93,8 @@ const USES: &[(&str, &[&str])] = &[
     ("attributes", &["error", "range", "location", "uapi", "machine", "vm"]),
     ("obstacle", &["location", "vm", "mappings"]),
     // Acts. None uses another.
-    ("advice", &["error", "range", "location", "wish", "uapi", "capabilities", "interconnect", "machine", "vm"]),
+    ("report", &["error", "range", "location", "vm"]),
+    ("advice", &["error", "range", "location", "wish", "uapi", "capabilities", "interconnect", "machine", "vm", "report"]),
     (
         "prefetch",
         &["error", "range", "location", "spans", "uapi", "query", "machine", "vm", "mappings", "residency", "obstacle"],
@@ -136,7 +137,7 @@ const USES: &[(&str, &[&str])] = &[
             "record",
         ],
     ),
-    ("memory", &["error", "range", "wish", "layout", "uapi", "driver", "advice", "space"]),
+    ("memory", &["report", "error", "range", "wish", "layout", "uapi", "driver", "advice", "space"]),
 ];
 
 /// The files with unsafe code, and how many blocks, functions and implementations of it, where that is counted.

@@ -3,12 +3,13 @@
 
 use super::{Chosen, Space};
 use crate::{
-    advice::{self, Attribute, Report, Warnings},
+    advice,
     driver::MemoryPolicy,
     error::{Error, Result},
     location::Location,
     mappings::mappings,
     range::Range,
+    report::{Attribute, Report, Warnings},
     vm::{Vm, VmId},
     wish::{Advice, Wish},
 };
