@@ -94,7 +94,10 @@ const USES: &[(&str, &[&str])] = &[
     ("obstacle", &["location", "vm", "mappings"]),
     // Acts. None uses another.
     ("report", &["error", "range", "location", "vm"]),
-    ("advice", &["error", "range", "location", "wish", "uapi", "capabilities", "interconnect", "machine", "vm", "report"]),
+    (
+        "advice",
+        &["error", "range", "location", "wish", "uapi", "capabilities", "interconnect", "machine", "vm", "report"],
+    ),
     (
         "prefetch",
         &["error", "range", "location", "spans", "uapi", "query", "machine", "vm", "mappings", "residency", "obstacle"],
