@@ -62,8 +62,8 @@ impl Sim {
     pub(crate) fn new(spec: Spec) -> Arc<Sim> {
         let files = spec.files.clone();
         let state = Arc::new(Mutex::new(State::new(spec)));
-        let seen = state.clone();
-        Arc::new(Sim { state, files: files.overlaid(move || live_files::tree(&seen)) })
+        let files = files.overlaid(live_files::upper(state.clone()));
+        Arc::new(Sim { state, files })
     }
 
     /// Its files: those of its description and those that change as it runs.

@@ -27,6 +27,8 @@ use std::{
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) devices: Vec<Device>,
+    /// How often one of them has come or gone.
+    pub(super) pluggings: u64,
     pub(super) distances: Vec<Vec<Option<u32>>>,
     /// The machine's files as they were described.
     pub(super) files: Files,
@@ -97,6 +99,7 @@ impl State {
         let gpus = spec.devices.len();
         State {
             devices: spec.devices.into_iter().map(|device| Device::new(device, &spec.files)).collect(),
+            pluggings: 0,
             distances: spec.distances,
             files: spec.files,
             open: OpenFiles::default(),
