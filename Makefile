@@ -36,7 +36,7 @@ pages   := $(wildcard man/*.1 man/*.3)
 soname  := $$(LC_ALL=C $(READELF) -d $(so) | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
 
 all:
-	$(CARGO) build --workspace --release --locked
+	$(CARGO) build --release --locked
 
 # The library under its own name, without installing it.
 library:

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What follows stands at the end of the header. */
+
 /** The VRAM of whichever GPU faults. */
 static inline struct xep_location xep_default(void) {
     struct xep_location location = {XEP_LOCATION_DEFAULT, 0, 0, 0};

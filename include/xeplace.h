@@ -963,7 +963,10 @@ int xep_space_attach(const struct xep_space *space,
                      uint32_t vm_id,
                      uint32_t *vm);
 
-/** Lets go of a vm. A borrowed one keeps what it was told; an own one is destroyed. -ENOENT if the space has none such. */
+/**
+ * Lets go of a vm. An own one is destroyed. A borrowed one forgets what it was told of memory whose life is known, and
+ * keeps what it was told of other memory. -ENOENT if the space has none such.
+ */
 int xep_space_detach(const struct xep_space *space,
                      uint32_t vm);
 

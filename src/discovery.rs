@@ -12,6 +12,7 @@ use crate::{
     location::GpuId,
     query::{self, Description},
 };
+use drm::node::NodeType;
 use std::{
     io,
     os::fd::AsFd,
@@ -70,7 +71,9 @@ fn render_nodes(files: &Files) -> Result<Vec<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::file(DRM)(error)),
     };
-    let is_render = |name: &String| name.strip_prefix("renderD").is_some_and(|number| number.parse::<u32>().is_ok());
+    let is_render = |name: &String| {
+        name.strip_prefix(NodeType::Render.minor_name_prefix()).is_some_and(|number| number.parse::<u32>().is_ok())
+    };
     let is_xe = |name: &String| {
         let driver = files.resolve(class(name).join("device/driver"));
         driver.is_ok_and(|driver| driver.file_name().is_some_and(|name| name == "xe"))

@@ -59,9 +59,6 @@ pub enum Error {
     /// This process is a forked child: its parent's vms mirror the parent's memory, not this one's.
     #[error("this process was forked: the vms mirror its parent's memory; open a space of its own here")]
     Forked,
-    /// The caller's progress callback asked to stop.
-    #[error("cancelled by the caller")]
-    Cancelled,
     /// A prefetch ended and not all of it is in place.
     #[error("{what}")]
     Incomplete {
@@ -76,7 +73,7 @@ impl Error {
     /// The errno that a C caller receives, negated.
     ///
     /// `EINVAL` for what the caller got wrong, `EOPNOTSUPP` for a missing feature, `ENOENT` for an unknown GPU or vm,
-    /// `ENOLINK`, `ENODEV` for a lost GPU, `EBADF` for a closed handle, `ECHILD` in a forked child, `ECANCELED`;
+    /// `ENOLINK`, `ENODEV` for a lost GPU, `EBADF` for a closed handle, `ECHILD` in a forked child;
     /// otherwise the kernel's own.
     pub fn errno(&self) -> i32 {
         match self {
@@ -88,7 +85,6 @@ impl Error {
             Error::Lost(_) => libc::ENODEV,
             Error::Closed(_) => libc::EBADF,
             Error::Forked => libc::ECHILD,
-            Error::Cancelled => libc::ECANCELED,
             Error::Incomplete { errno, .. } => *errno,
         }
     }

@@ -33,8 +33,8 @@ enum Source {
     Overlaid { upper: Upper, lower: Files },
 }
 
-/// Makes the files that lie over others, anew at each look.
-struct Upper(Box<dyn Fn() -> Tree + Send + Sync>);
+/// Answers with the files that lie over others, as they are at each look.
+struct Upper(Box<dyn Fn() -> Arc<Tree> + Send + Sync>);
 
 impl fmt::Debug for Upper {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -173,7 +173,7 @@ impl Files {
     }
 
     /// The same files with those of `upper` over them, which is called at each look.
-    pub(crate) fn overlaid(&self, upper: impl Fn() -> Tree + Send + Sync + 'static) -> Files {
+    pub(crate) fn overlaid(&self, upper: impl Fn() -> Arc<Tree> + Send + Sync + 'static) -> Files {
         let upper = Upper(Box::new(upper));
         Files { source: Arc::new(Source::Overlaid { upper, lower: self.clone() }), log: None }
     }
@@ -406,7 +406,7 @@ mod tests {
             let mut upper = Tree::default();
             upper.file("/proc/self/maps", "later\n");
             upper.file("/proc/iomem", "");
-            upper
+            Arc::new(upper)
         });
         assert_eq!(files.text("/proc/self/maps").unwrap(), "later");
         assert_eq!(files.text("/sys/bus/pci/devices/0000:00:01.0/vendor").unwrap(), "0x8086");
@@ -421,7 +421,7 @@ mod tests {
             upper.absent("/sys/bus");
             upper.absent("/sys/devices/pci0000:00/0000:00:01.0");
             upper.file("/sys/bus/usb/new", "");
-            upper
+            Arc::new(upper)
         });
         assert!(!files.exists("/sys/bus/pci") && files.exists("/sys/bus/usb/new"));
         assert_eq!(files.list("/sys/bus").unwrap(), ["usb"]);

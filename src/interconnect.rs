@@ -20,7 +20,10 @@ use crate::{
 };
 use parking_lot::Mutex;
 use rule::{Prediction, Rule};
-use std::{collections::BTreeMap, os::fd::AsRawFd};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::AsRawFd,
+};
 
 /// The verdict on one ordered pair of GPUs: can a vm of the first use the VRAM of the second?
 #[derive(Clone, PartialEq, Debug)]
@@ -129,13 +132,20 @@ pub(crate) struct Interconnect {
     rule: Rule,
     /// The kernel's own word on pairs.
     words: Mutex<BTreeMap<(GpuId, GpuId), bool>>,
+    /// Pairs of which the second one's VRAM was found usable by the first: what each advice asks.
+    usable: Mutex<BTreeSet<(GpuId, GpuId)>>,
     /// Held while the kernel is asked: each pair is asked once.
     asking: Mutex<()>,
 }
 
 impl Interconnect {
     pub(crate) fn new(files: Files) -> Interconnect {
-        Interconnect { rule: Rule::new(files), words: Mutex::default(), asking: Mutex::default() }
+        Interconnect {
+            rule: Rule::new(files),
+            words: Mutex::default(),
+            usable: Mutex::default(),
+            asking: Mutex::default(),
+        }
     }
 
     /// Whether, and why, a vm of `from` can use the VRAM of `to`.
@@ -164,6 +174,21 @@ impl Interconnect {
     /// The kernel's word on a pair.
     pub(crate) fn learn(&self, from: GpuId, to: GpuId, connected: bool) {
         self.words.lock().insert((from, to), connected);
+        self.usable.lock().clear();
+    }
+
+    /// Whether nothing is known that keeps a vm of `from` from using the VRAM of `to`.
+    pub(crate) fn is_usable(&self, from: &Gpu, to: &Gpu) -> bool {
+        let pair = (from.id(), to.id());
+        if self.usable.lock().contains(&pair) {
+            return true;
+        }
+        let is_usable = |link: Link| link.verdict != Verdict::NotConnected && link.fully_visible;
+        let usable = self.link(from, to).is_ok_and(is_usable);
+        if usable {
+            self.usable.lock().insert(pair);
+        }
+        usable
     }
 
     /// Pairs on which the kernel has given its word.

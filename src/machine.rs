@@ -190,6 +190,12 @@ impl Machine {
         self.0.interconnect.learn(from, to, connected);
     }
 
+    /// Whether nothing is known that keeps a vm of `from` from using the VRAM of `to`.
+    pub(crate) fn is_usable(&self, from: GpuId, to: GpuId) -> bool {
+        let pair = self.gpu(from).and_then(|from| Ok((from, self.gpu(to)?)));
+        pair.is_ok_and(|(from, to)| self.0.interconnect.is_usable(from, to))
+    }
+
     /// The kernel answered ENODEV, which may have meant this GPU: if so, its files go at once.
     pub(crate) fn find_lost(&self, gpu: GpuId) {
         if let Ok(gpu) = self.gpu(gpu) {

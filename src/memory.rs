@@ -2,11 +2,11 @@
 //! Memory of the library's own, which is advised from the start and until it is dropped.
 
 use crate::{
-    advice::Report,
     driver::MapKind,
     error::{Error, Result},
     layout::{Layout, Plan},
     range::{BLOCK, Range},
+    report::Report,
     space::Space,
     uapi::memory::Mapping,
     wish::Advice,

@@ -53,21 +53,113 @@ fn look(machine: &Machine, pages: &PageTable, found: Described, range: Range) ->
     // Swapped bytes are told of whole mappings, so the whole has to be looked at where there are any.
     let seen = if found.swapped == 0 { part } else { whole };
     let measured = pages.find_regions(pages.residency(seen)?)?;
-    let unknown = |place| matches!(place, Place::Vram { region: None, .. });
-    let doubtful = measured.bytes(unknown);
-    let all_swapped = doubtful <= found.swapped;
-    let only = only_vram(machine);
+    let (told, swapped_among_vram) = without_swapped(measured, found.swapped);
     let mut residency = Residency { runs: Vec::new() };
-    for run in measured.runs {
-        let place = match run.place {
-            place if !unknown(place) => place,
-            _ if all_swapped => Place::Swapped,
-            place => only.unwrap_or(place),
-        };
+    for run in told.runs {
+        let place = only_vram(machine).filter(|_| is_untold(run.place)).unwrap_or(run.place);
         if let Some(inside) = run.range.intersection(part) {
             residency.push(inside, place);
         }
     }
-    let swapped_among_vram = if all_swapped { 0 } else { found.swapped };
     Ok(ProcessMapping { range: part, backing: found.mapped.backing, name: found.name, residency, swapped_among_vram })
+}
+
+fn is_untold(place: Place) -> bool {
+    matches!(place, Place::Vram { region: None, .. })
+}
+
+/// Swapped pages look like pages in some VRAM, and `swapped` bytes are swapped. Where these are none or all, it is told
+/// which they are; else how many.
+fn without_swapped(mut measured: Residency, swapped: u64) -> (Residency, u64) {
+    let left = swapped.saturating_sub(measured.bytes(|place| place == Place::Swapped));
+    if measured.bytes(is_untold) > left {
+        return (measured, left);
+    }
+    for run in measured.runs.iter_mut().filter(|run| is_untold(run.place)) {
+        run.place = Place::Swapped;
+    }
+    (measured, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        location::{GpuId, Region},
+        range::BLOCK,
+        residency::{Confidence, Run},
+        space::Space,
+    };
+
+    /// What is told of `range` of this process, and what of it is in VRAM but swapped.
+    fn told(machine: &Machine, range: Range) -> (Vec<(u64, Place)>, u64) {
+        let mappings = machine.process_residency(std::process::id(), range).unwrap();
+        let runs = mappings.iter().flat_map(|mapping| &mapping.residency.runs);
+        let places = runs.map(|run| (run.range.len(), run.place)).collect();
+        (places, mappings.iter().map(|mapping| mapping.swapped_among_vram).sum())
+    }
+
+    fn vram(gpu: Option<u32>, confidence: Confidence) -> Place {
+        let region = gpu.map(|gpu| Region { gpu: GpuId(gpu), instance: 1 });
+        Place::Vram { region, confidence }
+    }
+
+    #[test]
+    fn in_whose_vram_pages_are_is_told_where_it_can_be() {
+        for (text, privileged, expected) in [
+            ("bmg", false, vram(Some(0), Confidence::Exact)),
+            ("2x bmg", false, vram(None, Confidence::Unknown)),
+            ("2x bmg", true, vram(Some(0), Confidence::Exact)),
+        ] {
+            let machine = Machine::simulated(text).unwrap();
+            machine.simulation().unwrap().privileged(privileged);
+            let space = Space::create(&machine).unwrap();
+            let region = machine.gpus()[0].region(0).unwrap();
+            let memory = space.allocate(2 * BLOCK, region).unwrap();
+            let half = Range::new(memory.range().start(), BLOCK).unwrap();
+            assert!(space.prefetch(half, region, &[]).unwrap().is_complete());
+            let (places, _) = told(&machine, memory.range());
+            assert_eq!(places, [(BLOCK, expected), (BLOCK, Place::Absent)], "{text}");
+        }
+    }
+
+    #[test]
+    fn swapped_pages_are_not_taken_for_pages_in_vram() {
+        let machine = Machine::simulated("2x bmg").unwrap();
+        let space = Space::create(&machine).unwrap();
+        let region = machine.gpus()[0].region(0).unwrap();
+        let mut memory = space.allocate(2 * BLOCK, region).unwrap();
+        memory.fill(1);
+        let [first, second] = [0, BLOCK].map(|at| Range::new(memory.range().start() + at, BLOCK).unwrap());
+        machine.simulation().unwrap().swap_out(second);
+        assert_eq!(told(&machine, second), (vec![(BLOCK, Place::Swapped)], 0));
+        assert!(space.prefetch(first, region, &[]).unwrap().is_complete());
+        let some = vram(None, Confidence::Unknown);
+        assert_eq!(told(&machine, memory.range()), (vec![(BLOCK, some), (BLOCK, Place::Swapped)], 0));
+        machine.simulation().unwrap().privileged(true);
+        let exact = vram(Some(0), Confidence::Exact);
+        assert_eq!(told(&machine, memory.range()), (vec![(BLOCK, exact), (BLOCK, Place::Swapped)], 0));
+    }
+
+    #[test]
+    fn of_another_process_only_the_number_of_swapped_bytes_may_be_known() {
+        let some = vram(None, Confidence::Unknown);
+        let measured = |second| {
+            let run = |at, place| Run { range: Range::new(at, BLOCK).unwrap(), place };
+            Residency { runs: vec![run(0, some), run(BLOCK, second)] }
+        };
+        assert_eq!(without_swapped(measured(some), 0), (measured(some), 0));
+        assert_eq!(without_swapped(measured(some), BLOCK), (measured(some), BLOCK));
+        let all =
+            Residency { runs: measured(some).runs.iter().map(|run| Run { place: Place::Swapped, ..*run }).collect() };
+        assert_eq!(without_swapped(measured(some), 2 * BLOCK), (all, 0));
+        assert_eq!(without_swapped(measured(Place::Swapped), BLOCK), (measured(Place::Swapped), 0));
+    }
+
+    #[test]
+    fn there_has_to_be_such_a_process() {
+        let machine = Machine::simulated("bmg").unwrap();
+        let error = machine.process_residency(1 << 30, Range::ALL).unwrap_err();
+        assert_eq!(error.errno(), libc::ENOENT);
+    }
 }

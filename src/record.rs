@@ -9,7 +9,10 @@ use crate::{
     wish::{Advice, Wish},
 };
 use smallvec::SmallVec;
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 /// The record of one space.
 ///
@@ -19,7 +22,45 @@ use std::collections::HashMap;
 pub(crate) struct Record {
     spans: Spans<StateId>,
     states: Vec<State>,
-    numbers: HashMap<State, StateId>,
+    numbers: HashMap<State, StateId, BuildHasherDefault<Mixer>>,
+}
+
+/// A hash for the few states of a record: they come from this process, so none is made to collide.
+#[derive(Default)]
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // An odd number with bits everywhere: 2^64 over the golden ratio (Knuth, volume 3, section 6.4).
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The map picks by the low bits, which a product mixes least.
+        self.0 ^ self.0 >> 32
+    }
 }
 
 /// States are few and ranges many: a span holds the number of its state.
@@ -136,9 +177,11 @@ impl Record {
             let mut state = number.map_or_else(State::default, |number| states[number as usize].clone());
             change(&mut state);
             (state != State::default()).then(|| {
-                *numbers.entry(state).or_insert_with_key(|state| {
+                numbers.get(&state).copied().unwrap_or_else(|| {
                     states.push(state.clone());
-                    (states.len() - 1) as StateId
+                    let number = (states.len() - 1) as StateId;
+                    numbers.insert(state, number);
+                    number
                 })
             })
         });

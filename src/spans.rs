@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Values kept by range: disjoint spans in order, found in a few tens of nanoseconds among a million.
 
-use crate::range::Range;
+use crate::range::{PAGE, Range};
 use smallvec::SmallVec;
 
 /// Spans in a chunk before it is split in two.
@@ -9,20 +9,21 @@ const CHUNK: usize = 256;
 
 /// Values kept by range. Spans never overlap; neighbours with equal values are one.
 ///
-/// Two levels: a sorted list of chunks, each a sorted list of spans. The first level and one chunk's starts are all that
-/// a search touches: a dozen cache lines where a tree of nodes has as many pointers to follow.
+/// Two levels: a sorted list of chunks, each a sorted list of spans. A search guesses its place in either from the
+/// addresses at both ends, and looks around there: with ranges of about one size it touches a cache line or two.
 #[derive(Clone, Debug)]
 pub(crate) struct Spans<V> {
     /// The first start in each chunk.
     firsts: Vec<u64>,
-    chunks: Vec<Chunk<V>>,
+    /// None is empty.
+    chunks: Vec<Vec<Span<V>>>,
 }
 
-#[derive(Clone, Debug)]
-struct Chunk<V> {
-    starts: Vec<u64>,
-    /// End and value, beside each start.
-    rest: Vec<(u64, V)>,
+#[derive(Clone, Copy, Debug)]
+struct Span<V> {
+    start: u64,
+    end: u64,
+    value: V,
 }
 
 /// Where a span is: chunk and index in it.
@@ -36,8 +37,9 @@ impl<V> Default for Spans<V> {
 
 impl<V: Copy + PartialEq> Spans<V> {
     /// How many spans there are.
+    #[allow(dead_code, reason = "for tests and benchmarks")]
     pub(crate) fn len(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.starts.len()).sum()
+        self.chunks.iter().map(Vec::len).sum()
     }
 
     /// The span that holds `address`.
@@ -70,6 +72,7 @@ impl<V: Copy + PartialEq> Spans<V> {
     }
 
     /// Every span, in order.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Range, V)> + '_ {
         self.inside(Range::ALL)
     }
@@ -86,6 +89,9 @@ impl<V: Copy + PartialEq> Spans<V> {
 
     /// Gives `range` one value, or none.
     pub(crate) fn set(&mut self, range: Range, value: Option<V>) {
+        if value.is_some_and(|value| self.replace(range, value)) {
+            return;
+        }
         self.clear(range);
         let Some(value) = value else { return };
         let mut place = self.seek(range.start());
@@ -106,6 +112,21 @@ impl<V: Copy + PartialEq> Spans<V> {
         self.insert(place, start, end, value);
     }
 
+    /// Gives the span that is `range` another value, if there is one and it stays apart from its neighbours.
+    fn replace(&mut self, range: Range, value: V) -> bool {
+        let place = self.seek(range.start());
+        let joins = |other: Option<Place>, touches: fn(Range, Range) -> bool| {
+            other.and_then(|other| self.at(other)).is_some_and(|(other, same)| same == value && touches(other, range))
+        };
+        let apart = self.at(place).is_some_and(|(found, _)| found == range)
+            && !joins(Some(self.behind(place)), |behind, range| behind.start() == range.end())
+            && !joins(self.before(place), |before, range| before.end() == range.start());
+        if apart {
+            self.chunks[place.0][place.1].value = value;
+        }
+        apart
+    }
+
     /// Takes the values of `range` away.
     fn clear(&mut self, range: Range) {
         loop {
@@ -116,10 +137,10 @@ impl<V: Copy + PartialEq> Spans<V> {
             let [before, behind] = found.without(range);
             match (before, behind) {
                 (None, None) => self.remove(place),
-                (Some(before), None) => self.chunks[place.0].rest[place.1].0 = before.end(),
+                (Some(before), None) => self.chunks[place.0][place.1].end = before.end(),
                 (None, Some(behind)) => self.move_start(place, behind.start()),
                 (Some(before), Some(behind)) => {
-                    self.chunks[place.0].rest[place.1].0 = before.end();
+                    self.chunks[place.0][place.1].end = before.end();
                     let place = self.behind(place);
                     self.insert(place, behind.start(), behind.end(), value);
                 }
@@ -129,67 +150,67 @@ impl<V: Copy + PartialEq> Spans<V> {
 
     /// The first span that ends behind `address`; one past the last if there is none.
     fn seek(&self, address: u64) -> Place {
-        let chunk = self.firsts.partition_point(|first| *first <= address).saturating_sub(1);
-        let Some(found) = self.chunks.get(chunk) else { return (chunk, 0) };
-        let index = found.starts.partition_point(|start| *start <= address);
-        match index.checked_sub(1).filter(|index| found.rest[*index].0 > address) {
+        let (Some(first), Some(last)) = (self.firsts.first(), self.firsts.last()) else { return (0, 0) };
+        let chunk = up_to(&self.firsts, |first| *first, (*first, *last), address).saturating_sub(1);
+        let found = &self.chunks[chunk];
+        // Not from the chunk itself: its ends are on other cache lines than what is looked for.
+        let next = self.firsts.get(chunk + 1).copied();
+        let ends = (self.firsts[chunk], next.unwrap_or_else(|| found[found.len() - 1].start));
+        let index = up_to(found, |span| span.start, ends, address);
+        match index.checked_sub(1).filter(|index| found[*index].end > address) {
             Some(index) => (chunk, index),
-            None if index == found.starts.len() => (chunk + 1, 0),
+            None if index == found.len() => (chunk + 1, 0),
             None => (chunk, index),
         }
     }
 
     fn at(&self, (chunk, index): Place) -> Option<(Range, V)> {
-        let chunk = self.chunks.get(chunk)?;
-        let (end, value) = *chunk.rest.get(index)?;
-        Some((Range::between(chunk.starts[index], end).expect("spans are ranges"), value))
+        let Span { start, end, value } = *self.chunks.get(chunk)?.get(index)?;
+        Some((Range::between(start, end).expect("spans are ranges"), value))
     }
 
     fn behind(&self, (chunk, index): Place) -> Place {
-        if index + 1 < self.chunks[chunk].starts.len() { (chunk, index + 1) } else { (chunk + 1, 0) }
+        if index + 1 < self.chunks[chunk].len() { (chunk, index + 1) } else { (chunk + 1, 0) }
     }
 
     fn before(&self, (chunk, index): Place) -> Option<Place> {
         match (chunk, index) {
             (0, 0) => None,
-            (chunk, 0) => Some((chunk - 1, self.chunks[chunk - 1].starts.len() - 1)),
+            (chunk, 0) => Some((chunk - 1, self.chunks[chunk - 1].len() - 1)),
             (chunk, index) => Some((chunk, index - 1)),
         }
     }
 
     fn move_start(&mut self, (chunk, index): Place, start: u64) {
-        self.chunks[chunk].starts[index] = start;
-        self.firsts[chunk] = self.chunks[chunk].starts[0];
+        self.chunks[chunk][index].start = start;
+        self.firsts[chunk] = self.chunks[chunk][0].start;
     }
 
     fn insert(&mut self, (mut chunk, mut index): Place, start: u64, end: u64, value: V) {
         if index == 0 && chunk > 0 {
             // Behind the last of the chunk before is the same place, and needs no new chunk at the end.
             chunk -= 1;
-            index = self.chunks[chunk].starts.len();
+            index = self.chunks[chunk].len();
         } else if self.chunks.is_empty() {
             self.firsts.push(start);
-            self.chunks.push(Chunk { starts: Vec::new(), rest: Vec::new() });
+            self.chunks.push(Vec::new());
         }
         let found = &mut self.chunks[chunk];
-        found.starts.insert(index, start);
-        found.rest.insert(index, (end, value));
-        self.firsts[chunk] = found.starts[0];
-        if found.starts.len() > CHUNK {
+        found.insert(index, Span { start, end, value });
+        self.firsts[chunk] = found[0].start;
+        if found.len() > CHUNK {
             // Filled from its end, a chunk stays almost full: addresses mostly come in order.
-            let middle = if index == CHUNK { CHUNK } else { CHUNK / 2 };
-            let second = Chunk { starts: found.starts.split_off(middle), rest: found.rest.split_off(middle) };
-            self.firsts.insert(chunk + 1, second.starts[0]);
+            let second = found.split_off(if index == CHUNK { CHUNK } else { CHUNK / 2 });
+            self.firsts.insert(chunk + 1, second[0].start);
             self.chunks.insert(chunk + 1, second);
         }
     }
 
     fn remove(&mut self, (chunk, index): Place) {
         let found = &mut self.chunks[chunk];
-        found.starts.remove(index);
-        found.rest.remove(index);
-        match found.starts.first() {
-            Some(first) => self.firsts[chunk] = *first,
+        found.remove(index);
+        match found.first() {
+            Some(first) => self.firsts[chunk] = first.start,
             None => {
                 self.firsts.remove(chunk);
                 self.chunks.remove(chunk);
@@ -198,10 +219,40 @@ impl<V: Copy + PartialEq> Spans<V> {
     }
 }
 
+/// How many of `list`, which is in the order of `start`, start at `address` or below. It is not empty, starts at `first`,
+/// and nothing in it starts behind `last`.
+fn up_to<T>(list: &[T], start: impl Fn(&T) -> u64, (first, last): (u64, u64), address: u64) -> usize {
+    if address < first {
+        return 0;
+    }
+    if address >= last {
+        return list.len();
+    }
+    // Pages, so that the product cannot overflow: 2^35 pages, and fewer starts than that by far.
+    let guess = ((address - first) / PAGE * list.len() as u64 / ((last - first) / PAGE)) as usize;
+    let is_below = |index: usize| start(&list[index]) <= address;
+    // Doubling steps away from the guess, until the place lies behind `low` and not behind `high`.
+    let (mut low, mut high, mut step) = (guess, guess + 1, 1);
+    if is_below(guess) {
+        while high < list.len() && is_below(high) {
+            low = high;
+            high = (high + step).min(list.len());
+            step *= 2;
+        }
+    } else {
+        (low, high) = (guess - 1, guess);
+        while !is_below(low) {
+            high = low;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+    }
+    low + 1 + list[low + 1..high].partition_point(|item| start(item) <= address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::range::PAGE;
     use proptest::prelude::*;
 
     fn pages(start: u64, count: u64) -> Range {
@@ -232,6 +283,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_guessed_search_finds_what_halving_finds(gaps in prop::collection::vec(0u32..40, 1..300), at in 0u64..1 << 41) {
+            // Gaps between one page and 2^27: the guess can be as wrong as it gets.
+            let starts: Vec<u64> =
+                gaps.iter().scan(0, |start, gap| { *start += PAGE << (gap % 28); Some(*start) }).collect();
+            for address in starts.iter().copied().chain([at]).flat_map(|at| [at.saturating_sub(1), at, at + 1]) {
+                let halving = starts.partition_point(|start| *start <= address);
+                for last in [starts[starts.len() - 1], starts[starts.len() - 1] + (PAGE << 20)] {
+                    prop_assert_eq!(up_to(&starts, |start| *start, (starts[0], last), address), halving);
+                }
+            }
+        }
+
         #[test]
         fn agrees_with_an_array(steps in prop::collection::vec((0u64..2000, 1u64..40, prop::option::of(0u8..4)), 1..1500)) {
             let mut spans = Spans::default();

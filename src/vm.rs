@@ -193,6 +193,19 @@ impl<'fd> Vm<'fd> {
         self.noticed(self.machine.driver().madvise(fd, &advice, retained))
     }
 
+    /// Joins what advice has cut the mirror into: `range`, of default attributes by now, and its neighbours of default
+    /// attributes become one mapping of the driver again. In an own vm; others' mirrors are left as they are.
+    ///
+    /// MADVISE only ever cuts. GPU mappings stay as they are (`xe_vm_alloc_vma`, `xe_vm.c`).
+    pub(crate) fn join(&self, range: Range) -> io::Result<()> {
+        if !self.is_own() {
+            return Ok(());
+        }
+        let (fd, vm_id) = self.handle().map_err(into_io)?;
+        let bind = mirror(self.device(), vm_id, range, 0);
+        self.noticed(self.machine.driver().vm_bind(fd, &bind, BindSyncs::None))
+    }
+
     /// ENODEV may mean that this vm's GPU has gone: then its files go at once.
     fn noticed<T>(&self, answer: io::Result<T>) -> io::Result<T> {
         if answer.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENODEV)) {
@@ -252,28 +265,32 @@ fn make(gpu: &Gpu, fd: BorrowedFd<'_>) -> Result<u32> {
     let flags = DRM_XE_VM_CREATE_FLAG_LR_MODE | DRM_XE_VM_CREATE_FLAG_FAULT_MODE;
     let mut vm = drm_xe_vm_create { flags, ..Default::default() };
     driver.vm_create(fd, &mut vm).map_err(Error::kernel("DRM_IOCTL_XE_VM_CREATE in fault mode", gpu.address()))?;
-    let mirror = |flags| drm_xe_vm_bind {
-        vm_id: vm.vm_id,
-        num_binds: 1,
-        bind: drm_xe_vm_bind_op {
-            op: DRM_XE_VM_BIND_OP_MAP,
-            flags: DRM_XE_VM_BIND_FLAG_CPU_ADDR_MIRROR | flags,
-            pat_index: gpu.write_back_pat(),
-            range: Range::ALL.len(),
-            ..Default::default()
-        },
-        ..Default::default()
-    };
     // EFAULT is the answer to syncs that cannot be read, which come last: everything else was accepted.
-    let probe = driver.vm_bind(fd, &mirror(DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET), BindSyncs::Unreadable);
-    let autoreset = probe.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT));
-    gpu.note_autoreset(autoreset);
-    let flags = if autoreset { DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET } else { 0 };
-    driver.vm_bind(fd, &mirror(flags), BindSyncs::None).map_err(|source| {
+    let autoreset = mirror(gpu, vm.vm_id, Range::ALL, DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET);
+    let probe = driver.vm_bind(fd, &autoreset, BindSyncs::Unreadable);
+    gpu.note_autoreset(probe.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT)));
+    driver.vm_bind(fd, &mirror(gpu, vm.vm_id, Range::ALL, 0), BindSyncs::None).map_err(|source| {
         let _ = driver.vm_destroy(fd, &drm_xe_vm_destroy { vm_id: vm.vm_id, ..Default::default() });
         Error::Kernel { call: "DRM_IOCTL_XE_VM_BIND of a CPU address mirror", what: gpu.address().to_string(), source }
     })?;
     Ok(vm.vm_id)
+}
+
+/// The request that lets `range` of an own vm mirror the process.
+///
+/// Own mirrors do not reset advice by themselves (MADVISE_AUTORESET), even where the kernel can: it forgets the PAT index
+/// of what it resets (`xe_vma_set_default_attributes`, `xe_svm.c`), warns in its log, and can leave all memory below the
+/// reset piece with PAT index 0. `Space::reset` does it.
+fn mirror(gpu: &Gpu, vm_id: u32, range: Range, flags: u32) -> drm_xe_vm_bind {
+    let bind = drm_xe_vm_bind_op {
+        op: DRM_XE_VM_BIND_OP_MAP,
+        flags: DRM_XE_VM_BIND_FLAG_CPU_ADDR_MIRROR | flags,
+        pat_index: gpu.write_back_pat(),
+        addr: range.start(),
+        range: range.len(),
+        ..Default::default()
+    };
+    drm_xe_vm_bind { vm_id, num_binds: 1, bind, ..Default::default() }
 }
 
 /// An error of the library on its way through a function that speaks the kernel's language.

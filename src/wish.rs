@@ -58,34 +58,40 @@ pub struct Advice {
 
 impl Advice {
     /// Names nothing yet.
+    #[inline]
     pub fn new() -> Advice {
         Advice::default()
     }
 
     /// A preferred location.
+    #[inline]
     pub fn prefer(location: impl Into<Location>) -> Advice {
         Advice { chain: smallvec![location.into()], ..Advice::default() }
     }
 
     /// The next location to try where not all vms can live with the ones before. The whole space gets one answer.
+    #[inline]
     pub fn or(mut self, location: impl Into<Location>) -> Advice {
         self.chain.push(location.into());
         self
     }
 
     /// An atomic mode.
+    #[inline]
     pub fn atomics(mut self, mode: Atomics) -> Advice {
         self.atomics = Some(mode);
         self
     }
 
     /// A PAT index: caching and coherency of the GPU's mapping, numbered as the device's table is.
+    #[inline]
     pub fn pat(mut self, index: u16) -> Advice {
         self.pat = Some(index);
         self
     }
 
     /// A migration policy. No kernel known acts on it: the answer is [`Effect::Inert`](crate::Effect::Inert).
+    #[inline]
     pub fn migration_policy(mut self, policy: MigrationPolicy) -> Advice {
         self.policy = Some(policy);
         self
@@ -93,6 +99,7 @@ impl Advice {
 
     /// Whether the contents may be thrown away under memory pressure. It concerns buffer objects; over memory of the
     /// process the answer is [`Effect::Inert`](crate::Effect::Inert).
+    #[inline]
     pub fn purgeable(mut self, purgeable: bool) -> Advice {
         self.purgeable = Some(purgeable);
         self
@@ -101,12 +108,14 @@ impl Advice {
     /// Only the vms of these GPUs will use the range; without this, all vms of the space.
     ///
     /// A GPU that is not named can still pull pages when it touches them.
+    #[inline]
     pub fn for_gpus(mut self, gpus: &[GpuId]) -> Advice {
         self.gpus = Some(gpus.into());
         self
     }
 
     /// If one vm refuses, the vms that did not get their recorded wishes back.
+    #[inline]
     pub fn strict(mut self) -> Advice {
         self.strict = true;
         self

@@ -74,6 +74,17 @@ fn every_patch_has_a_row_and_names_tests_that_exist() {
     assert_tests_exist(&rows);
 }
 
+#[test]
+fn every_module_has_its_place_among_the_layers() {
+    let library = text(&root().join("src/lib.rs"));
+    let modules = library.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "));
+    let rows = rows("docs/design.md", "| Row | Modules |");
+    let placed: BTreeSet<&str> = rows.iter().flat_map(|row| row[1].split('`').skip(1).step_by(2)).collect();
+    for module in modules.filter_map(|module| module.strip_suffix(';')) {
+        assert!(placed.contains(module), "docs/design.md has no layer for {module}");
+    }
+}
+
 /// The cells of a table that begins with `head`.
 fn rows(document: &str, head: &str) -> Vec<Vec<String>> {
     let text = text(&root().join(document));

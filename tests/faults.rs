@@ -41,7 +41,8 @@ impl Pair {
 /// The descriptor number by which the kernel remembers the wish of the first vm.
 fn remembered_number(pair: &Pair, space: &Space<'_>, range: Range) -> u32 {
     let (vm, _) = space.members().unwrap()[0];
-    let mut found = [drm_xe_mem_range_attr::default()];
+    // Earlier advice may have split the range in two.
+    let mut found = [drm_xe_mem_range_attr::default(); 4];
     let asked = space.with_handle(vm, |fd, vm_id| {
         let (start, range) = (range.start(), range.len());
         let mut query = drm_xe_vm_query_mem_range_attr { vm_id, start, range, ..Default::default() };

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each module with the modules that it uses, no more and no less. All of them stand above it: read it from the top to
+/// Each module with the modules that it may use. All of them stand above it: read it from the top to
 /// learn the library.
 const USES: &[(&str, &[&str])] = &[
     // Values.
@@ -89,10 +89,15 @@ const USES: &[(&str, &[&str])] = &[
     // What is so: of the CPU's mappings, of pages, of vms.
     ("mappings", &["error", "range", "files"]),
     ("residency", &["error", "range", "address", "location", "uapi", "files", "driver", "machine"]),
+    ("process", &["error", "range", "machine", "mappings", "residency"]),
     ("attributes", &["error", "range", "location", "uapi", "machine", "vm"]),
     ("obstacle", &["location", "vm", "mappings"]),
     // Acts. None uses another.
-    ("advice", &["error", "range", "location", "wish", "uapi", "capabilities", "interconnect", "machine", "vm"]),
+    ("report", &["error", "range", "location", "vm"]),
+    (
+        "advice",
+        &["error", "range", "location", "wish", "uapi", "capabilities", "interconnect", "machine", "vm", "report"],
+    ),
     (
         "prefetch",
         &["error", "range", "location", "spans", "uapi", "query", "machine", "vm", "mappings", "residency", "obstacle"],
@@ -124,7 +129,6 @@ const USES: &[(&str, &[&str])] = &[
             "wish",
             "uapi",
             "driver",
-            "query",
             "machine",
             "vm",
             "mappings",
@@ -136,7 +140,7 @@ const USES: &[(&str, &[&str])] = &[
             "record",
         ],
     ),
-    ("memory", &["error", "range", "wish", "layout", "uapi", "driver", "advice", "space"]),
+    ("memory", &["report", "error", "range", "wish", "layout", "uapi", "driver", "advice", "space"]),
 ];
 
 /// The files with unsafe code, and how many blocks, functions and implementations of it, where that is counted.
@@ -146,8 +150,11 @@ const UNSAFE: &[(&str, Option<usize>)] = &[
     // Passes the caller's promise about an injected ioctl function on.
     ("src/driver/kernel.rs", Some(2)),
     ("capi/src/raw.rs", None),
-    // move_pages(2), with which the library is compared.
-    ("bench/src/move_pages.rs", Some(1)),
+    // Reads what a C function has written, and forks: the tests' part of the bargain.
+    ("capi/tests/api/both/c.rs", Some(1)),
+    ("capi/tests/fork.rs", Some(1)),
+    // Counts what is allocated.
+    ("capi/tests/quiet.rs", None),
 ];
 
 /// These use the library as everybody does.
@@ -312,7 +319,7 @@ fn uses() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn modules_use_what_the_table_says_and_nothing_else() {
+fn modules_use_only_what_the_table_says() {
     let mut wrong = Vec::new();
     let uses = uses();
     for (module, used) in &uses {
@@ -323,7 +330,6 @@ fn modules_use_what_the_table_says_and_nothing_else() {
         let listed: BTreeSet<String> = listed.iter().map(|name| name.to_string()).collect();
         wrong
             .extend(used.difference(&listed).map(|other| format!("{module} uses {other}, which its row does not say")));
-        wrong.extend(listed.difference(used).map(|other| format!("{module} does not use {other}, as its row says")));
     }
     wrong.extend(
         USES.iter().filter(|(name, _)| !uses.contains_key(*name)).map(|(name, _)| format!("there is no module {name}")),
@@ -343,6 +349,9 @@ fn modules_use_only_those_above_them() {
 
 #[test]
 fn unsafe_code_is_where_it_belongs() {
+    for (file, _) in UNSAFE {
+        assert!(root().join(file).is_file(), "there is no {file}");
+    }
     for (path, text) in files("", &[".rs"]) {
         let found = unsafe_places(&code(&text));
         let path = path.to_str().unwrap();

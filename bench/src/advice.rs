@@ -80,18 +80,18 @@ pub(crate) fn elided(report: &mut Report) -> Result<()> {
         let target: Location = machine.gpus()[0].region(0)?.into();
         // Neighbours differ, or they would be one span.
         let wishes = [Advice::prefer(target), Advice::prefer(Location::System)];
-        let mut ranges = (0..RANGES)
-            .map(|block| Ok((Range::new(START + block as u64 * BLOCK, BLOCK)?, &wishes[block % 2])))
-            .collect::<Result<Vec<_>>>()?;
+        let range = |place: u32| Range::new(START + u64::from(place) * BLOCK, BLOCK).expect("it is a block");
         space.declare_stable(Range::new(START, RANGES as u64 * BLOCK)?)?;
-        for (range, wish) in &ranges {
-            drop(space.advise(*range, *wish)?.accepted()?);
+        let mut places: Vec<u32> = (0..RANGES as u32).collect();
+        for place in &places {
+            drop(space.advise(range(*place), &wishes[*place as usize % 2])?.accepted()?);
         }
-        fastrand::Rng::with_seed(1).shuffle(&mut ranges);
+        fastrand::Rng::with_seed(1).shuffle(&mut places);
         metered.calls();
         let mut advise = |_| {
-            for (range, wish) in &ranges {
-                assert!(space.advise(*range, *wish).expect("it is on record").elided);
+            for place in &places {
+                let report = space.advise(range(*place), &wishes[*place as usize % 2]);
+                assert!(report.expect("it is on record").elided);
             }
         };
         let mut empty = |_| {

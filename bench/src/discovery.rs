@@ -41,7 +41,7 @@ pub(crate) fn recorded(report: &mut Report) -> Result<()> {
             nanoseconds: (per_gpu, with_eight),
             ratio: per_gpu / with_eight,
             excess: per_gpu - with_eight,
-            goal: if gpus == 8 { Goal::Nanoseconds(10e6 / 8.0) } else { Goal::Ratio(1.25) },
+            goal: if gpus == 8 { Goal::Nanoseconds(10e6 / 8.0) } else { Goal::Ratio(1.5) },
         });
     }
     Ok(())

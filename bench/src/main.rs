@@ -8,7 +8,6 @@ mod advice;
 mod discovery;
 mod measure;
 mod metered;
-mod move_pages;
 mod record;
 mod report;
 mod residency;
@@ -26,8 +25,11 @@ mod spans;
 
 use report::Report;
 
+/// Adds rows to the table.
+type Measure = fn(&mut Report) -> xeplace::Result<()>;
+
 /// What can be measured alone, by its name as an argument.
-const PARTS: [(&str, fn(&mut Report) -> xeplace::Result<()>); 5] = [
+const PARTS: [(&str, Measure); 5] = [
     ("advice", advice::sent),
     ("elision", advice::elided),
     ("residency", residency::resident),
@@ -38,7 +40,10 @@ const PARTS: [(&str, fn(&mut Report) -> xeplace::Result<()>); 5] = [
 fn main() -> xeplace::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if let Some(unknown) = wanted.iter().find(|wanted| PARTS.iter().all(|(name, _)| name != wanted)) {
-        return Err(xeplace::Error::Invalid(format!("no such part: {unknown}; there are {:?}", PARTS.map(|part| part.0))));
+        return Err(xeplace::Error::Invalid(format!(
+            "no such part: {unknown}; there are {:?}",
+            PARTS.map(|part| part.0)
+        )));
     }
     let mut report = Report::default();
     for (name, measure) in PARTS {

@@ -136,6 +136,10 @@ impl Driver for Metered {
         self.sim.get_mempolicy(address)
     }
 
+    fn page_nodes(&self, range: Range, nodes: &mut [i32]) -> io::Result<()> {
+        self.sim.page_nodes(range, nodes)
+    }
+
     fn map(&self, length: u64, alignment: u64, kind: MapKind) -> io::Result<Mapping> {
         self.sim.map(length, alignment, kind)
     }

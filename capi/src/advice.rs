@@ -195,17 +195,23 @@ pub extern "C" fn xep_space_advise(
 ) -> c_int {
     status(|| {
         let space = space::get(space)?;
-        let advice: Advice = raw::take(advice, advice_size, "advice")?.try_into()?;
+        let advice = Advice::try_from(raw::take(advice, advice_size, "advice")?)?;
         let report = raw::structure_or_null(report, report_size);
         let answers = raw::array(answers, capacity, "array of answers")?;
         let range = range(address, length)?;
-        let mut found = space.advise(range, advice)?;
-        found.warnings.set(Warnings::ROUNDED, is_rounded(range, address, length));
-        answers.fill(found.answers.iter().map(xep_answer::from));
-        if let Some(report) = report {
-            report.write(&xep_report::from(&found));
+        let mut answer = space.advise(range, &advice);
+        // Reports are large: what is accepted is looked at where it is, and not moved.
+        if let Ok(found) = &mut answer {
+            found.warnings.set(Warnings::ROUNDED, is_rounded(range, address, length));
+            answers.fill(found.answers.iter().map(xep_answer::from));
+            if let Some(report) = report {
+                report.write(&xep_report::from(&*found));
+            }
+            if found.is_accepted() {
+                return Ok(());
+            }
         }
-        drop(found.accepted()?);
+        drop(answer?.accepted()?);
         Ok(())
     })
 }
@@ -223,6 +229,7 @@ fn is_rounded(range: Range, address: *const c_void, length: usize) -> bool {
 impl TryFrom<xep_advice> for Advice {
     type Error = Failure;
 
+    #[inline]
     fn try_from(from: xep_advice) -> Result<Advice> {
         use xep_advice_flags::*;
         let mut flags = from.flags;

@@ -135,6 +135,22 @@ mod tests {
     }
 
     #[test]
+    fn a_handle_that_another_thread_closes_is_open_or_closed_and_nothing_else() {
+        let handles = handles(1);
+        for round in 0..100 {
+            let handle = handles.open(round).unwrap().addr();
+            let read = || handles.get(ptr::without_provenance(handle)).is_ok_and(|object| object == round);
+            let close = || handles.close(ptr::without_provenance(handle)).is_ok();
+            std::thread::scope(|scope| {
+                let reader = scope.spawn(|| (0..100).map(|_| read()).collect::<Vec<_>>());
+                let closers = [scope.spawn(close), scope.spawn(close)];
+                assert_eq!(closers.map(|closer| closer.join().unwrap()).iter().filter(|closed| **closed).count(), 1);
+                assert!(reader.join().unwrap().is_sorted_by(|before, after| before >= after), "it stays closed");
+            });
+        }
+    }
+
+    #[test]
     fn a_place_is_given_up_when_its_generations_are() {
         let handles = handles(1);
         let first = handles.open(1).unwrap();

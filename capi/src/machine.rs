@@ -17,7 +17,7 @@ pub struct xep_machine(());
 
 /// A stand-in for ioctl(2), answering like it, with errno set. It is called from whichever thread calls the library.
 pub type xep_ioctl_function =
-    Option<unsafe extern "C" fn(user: *mut c_void, fd: c_int, request: c_ulong, argument: *mut c_void) -> c_int>;
+    Option<extern "C" fn(user: *mut c_void, fd: c_int, request: c_ulong, argument: *mut c_void) -> c_int>;
 
 /// A GPU that is there and cannot be used.
 #[repr(C)]

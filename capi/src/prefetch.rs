@@ -12,8 +12,8 @@ use crate::{
 };
 use libc::{c_int, c_void};
 use parking_lot::Mutex;
-use std::{mem::MaybeUninit, sync::Arc};
-use xeplace::{GpuId, Location, Outcome, PrefetchJob, Stay, Unmapped};
+use std::{mem::MaybeUninit, ops::ControlFlow, sync::Arc};
+use xeplace::{GpuId, Location, Outcome, PrefetchJob, Progress, Stay, Unmapped};
 
 /// A prefetch that its caller pumps: no thread works on it in between.
 #[allow(dead_code, reason = "C knows it as an incomplete type")]
@@ -87,7 +87,7 @@ pub struct xep_unmapped {
 
 /// Told after each step how many bytes of how many are dealt with. Returns 0 to go on, anything else to stop. Must not
 /// throw.
-pub type xep_progress_function = Option<unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64) -> c_int>;
+pub type xep_progress_function = Option<extern "C" fn(user: *mut c_void, done: u64, total: u64) -> c_int>;
 
 plain!(xep_prefetch, xep_outcome, xep_stay, xep_unmapped);
 
@@ -120,7 +120,7 @@ pub extern "C" fn xep_space_prefetch(
         let stays = raw::array(stays, capacity, "array of stays")?;
         let prefetch = raw::take(prefetch, prefetch_size, "prefetch")?;
         let mut job = start(space, address, length, prefetch)?;
-        let found = job.run(raw::progress(prefetch.progress, prefetch.user))?;
+        let found = job.run(progress(prefetch.progress, prefetch.user))?;
         outcome.write(&xep_outcome::from(&found));
         stays.fill(found.stays.iter().map(xep_stay::from));
         drop(found.completed()?);
@@ -225,6 +225,14 @@ fn start(
     let map_for = gpu_ids(raw::list(prefetch.map_for, prefetch.map_for_count as usize, "list of GPUs to map for")?);
     let chunk = (prefetch.chunk != 0).then_some(prefetch.chunk);
     Ok(space.start_prefetch(range(address, length)?, to, &map_for, chunk)?)
+}
+
+/// The caller's progress function as one of Rust's; without one, it always goes on.
+fn progress(function: xep_progress_function, user: *mut c_void) -> impl FnMut(Progress) -> ControlFlow<()> {
+    move |Progress { done, total }| match function.map_or(0, |function| function(user, done, total)) {
+        0 => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    }
 }
 
 impl From<&Outcome> for xep_outcome {

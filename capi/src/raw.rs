@@ -2,15 +2,14 @@
 //! The one place where a C caller's word is taken: that its pointers lead to what they should.
 
 use crate::status::{Failure, Result};
-use libc::{c_char, c_int, c_void};
+use libc::{c_char, c_int, c_ulong, c_void};
 use std::{
     ffi::CStr,
     mem::{MaybeUninit, size_of},
-    ops::ControlFlow,
     os::fd::BorrowedFd,
     slice,
 };
-use xeplace::driver::{IoctlFunction, Kernel};
+use xeplace::driver::Kernel;
 
 /// A structure of the header.
 ///
@@ -101,9 +100,14 @@ fn check_array<T>(first: *const T, count: usize, what: &str) -> Result<()> {
 ///
 /// What a shorter one lacks is zero. What a longer one has more than this library knows must be zero, else E2BIG: the
 /// caller means something by it.
+#[inline]
 pub(crate) fn take<T: Plain>(from: *const T, size: usize, what: &str) -> Result<T> {
     if from.is_null() {
         return Err(Failure::null(what));
+    }
+    if size == size_of::<T>() {
+        // SAFETY: the caller says that so many bytes are there; any bytes make a value, wherever they begin.
+        return Ok(unsafe { from.read_unaligned() });
     }
     let mut value = MaybeUninit::<T>::zeroed();
     let known = size.min(size_of::<T>());
@@ -139,11 +143,15 @@ pub(crate) fn structure_or_null<T: Plain>(to: *mut T, size: usize) -> Option<Str
 
 impl<T: Plain> Structure<T> {
     /// Writes as much of `value` as the caller knows, and zeros where it knows more.
+    #[inline]
     pub(crate) fn write(self, value: &T) {
         let known = self.size.min(size_of::<T>());
         // SAFETY: the caller says that `size` bytes are there to be written; a value has no padding.
         unsafe {
-            (&raw const *value).cast::<u8>().copy_to_nonoverlapping(self.to.cast(), known);
+            match known == size_of::<T>() {
+                true => self.to.write_unaligned(*value),
+                false => (&raw const *value).cast::<u8>().copy_to_nonoverlapping(self.to.cast(), known),
+            }
             self.to.cast::<u8>().add(known).write_bytes(0, self.size - known);
         }
     }
@@ -159,22 +167,11 @@ pub(crate) fn borrow(fd: c_int) -> Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// The caller's progress function as one of Rust's; without one, it always goes on.
-pub(crate) fn progress(
-    function: crate::xep_progress_function,
-    user: *mut c_void,
-) -> impl FnMut(xeplace::Progress) -> ControlFlow<()> {
-    move |xeplace::Progress { done, total }| {
-        // SAFETY: the caller says that it can be called with `user` for the length of the call, and does not throw.
-        match function.map_or(0, |function| unsafe { function(user, done, total) }) {
-            0 => ControlFlow::Continue(()),
-            _ => ControlFlow::Break(()),
-        }
-    }
-}
-
 /// The running kernel, reached through the caller's function.
-pub(crate) fn kernel(function: IoctlFunction, user: *mut c_void) -> Kernel {
+pub(crate) fn kernel(
+    function: extern "C" fn(*mut c_void, c_int, c_ulong, *mut c_void) -> c_int,
+    user: *mut c_void,
+) -> Kernel {
     // SAFETY: the caller says that it behaves as ioctl(2), from any thread.
     unsafe { Kernel::with_ioctl(function, user) }
 }

@@ -129,7 +129,8 @@ pub extern "C" fn xep_space_attach(
     })
 }
 
-/// Lets go of a vm. A borrowed one keeps what it was told; an own one is destroyed. -ENOENT if the space has none such.
+/// Lets go of a vm. An own one is destroyed. A borrowed one forgets what it was told of memory whose life is known, and
+/// keeps what it was told of other memory. -ENOENT if the space has none such.
 #[unsafe(no_mangle)]
 pub extern "C" fn xep_space_detach(space: *const xep_space, vm: u32) -> c_int {
     status(|| Ok(get(space)?.detach(VmId(vm))?))

@@ -52,6 +52,7 @@ fn generate() -> String {
     let header = String::from_utf8(header).unwrap();
     let table = table(&header);
     let inline = fs::read_to_string(package().join("inline.h")).unwrap();
+    let (_licence, inline) = inline.split_once("\n\n").unwrap();
     let end = "#ifdef __cplusplus\n}  // extern \"C\"\n";
     let (before, behind) = header.split_once(end).expect("cbindgen closes the extern \"C\" block");
     short_comments(&format!("{before}{table}\n{inline}\n{end}{behind}"))

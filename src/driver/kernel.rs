@@ -56,15 +56,10 @@ impl Driver for Kernel {
     }
 
     fn driver_name(&self, fd: BorrowedFd<'_>) -> io::Result<String> {
-        struct Card<'a>(BorrowedFd<'a>);
-        impl AsFd for Card<'_> {
-            fn as_fd(&self) -> BorrowedFd<'_> {
-                self.0
-            }
-        }
-        impl drm::Device for Card<'_> {}
-        let driver = drm::Device::get_driver(&Card(fd))?;
-        Ok(driver.name().to_string_lossy().into_owned())
+        let mut name = Vec::new();
+        drm_ffi::get_version(fd, Some(&mut name), None, None)?;
+        let name: Vec<u8> = name.into_iter().map(|character| character as u8).collect();
+        Ok(String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned())
     }
 
     fn device_number(&self, fd: BorrowedFd<'_>) -> io::Result<(u32, u32)> {

@@ -43,7 +43,7 @@ pub(crate) fn read(directory: &Path) -> Result<(Spec, Words)> {
     devices.sort_by_key(|device: &DeviceSpec| device.address);
     let words = words(&files, directory, &devices)?;
     let distances = distances(&files, &devices, &words);
-    Ok((Spec { devices, distances, files }, words))
+    Ok((Spec { devices, distances, privileged: false, files }, words))
 }
 
 fn addresses(files: &Files, directory: &Path) -> Result<Vec<PciAddress>> {

@@ -127,6 +127,14 @@ impl State {
     }
 }
 
+/// What became of attributes that were to be reset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reset {
+    Done,
+    /// The kernel warns: the reset mapping's default PAT index is not the one that it was bound with.
+    ForgotPat,
+}
+
 impl Vm {
     /// Removes what is bound in `span`. EBUSY if a mirror in it has live ranges there.
     fn clear(&mut self, span: Span) -> Answer {
@@ -150,8 +158,34 @@ impl Vm {
     }
 
     /// Makes a mirror of `span` and of the untouched mirrors beside it, all with the new one's flags.
-    pub(super) fn map_mirror(&mut self, span: Span, vma: Vma) {
+    fn map_mirror(&mut self, span: Span, vma: Vma) {
         self.vmas.put(self.widened(span), vma);
+    }
+
+    /// What the collector does to the attributes of a range that it has destroyed, where the mirror was bound to reset
+    /// them: `xe_svm_range_set_default_attr`. Untouched mirrors beside it are joined in any case.
+    ///
+    /// A mapping that ends with the range at both ends is reset in place first, which makes 0 of its default PAT index
+    /// (`xe_vma_set_default_attributes`); the mapping of which the rest is made takes that of the last piece.
+    pub(super) fn reset_mirror(&mut self, span: Span) -> Reset {
+        let Some((whole, vma)) = self.vmas.at(span.start).map(|(whole, vma)| (whole, *vma)) else { return Reset::Done };
+        if !vma.autoreset {
+            return Reset::Done;
+        }
+        let plain = vma.wish.is_default();
+        let mut reset = Reset::Done;
+        if !plain && whole == span {
+            let pat = vma.wish.default_pat;
+            let wish = Attributes { default_pat: 0, ..Attributes::default_with(pat) };
+            self.vmas.put(whole, Vma { wish, ..vma });
+            reset = if wish.is_default() { Reset::Done } else { Reset::ForgotPat };
+        }
+        let joined = self.widened(if plain { whole } else { span });
+        let last = self.vmas.over(joined).last().map(|(_, last)| *last);
+        if let Some(last) = last.filter(|_| !(plain && joined == whole)) {
+            self.vmas.put(joined, Vma { wish: Attributes::default_with(last.wish.default_pat), ..last });
+        }
+        reset
     }
 
     /// `xe_vm_find_cpu_addr_mirror_vma_range`: together with neighbours of default attributes, whatever their flags. The

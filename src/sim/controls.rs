@@ -306,6 +306,7 @@ impl State {
         }
         let found = &mut self.devices[device];
         found.plugged = false;
+        self.pluggings += 1;
         self.log.push(format!("xe {}: unplugged", found.spec.address));
     }
 
@@ -325,6 +326,7 @@ impl State {
         (found.plugged, found.wedged, found.plugging) = (true, false, plugging + 1);
         found.pagemaps.fill(None);
         found.filled.fill(0);
+        self.pluggings += 1;
     }
 
     /// Whether an attribute of some vm holds the pagemap.

@@ -6,8 +6,22 @@ use crate::files::Tree;
 use parking_lot::Mutex;
 use std::{fmt::Write, fs, io, sync::Arc};
 
-/// The files that lie over those of the machine's description, as things are now.
-pub(super) fn tree(state: &Arc<Mutex<State>>) -> Tree {
+/// The files that lie over those of the machine's description, as things are at each call. They are made anew when a GPU
+/// has come or gone; what they contain is made at each read.
+pub(super) fn upper(state: Arc<Mutex<State>>) -> impl Fn() -> Arc<Tree> {
+    let first = state.lock().pluggings;
+    let kept = Mutex::new((first, Arc::new(tree(&state))));
+    move || {
+        let now = state.lock().pluggings;
+        let mut kept = kept.lock();
+        if kept.0 != now {
+            *kept = (now, Arc::new(tree(&state)));
+        }
+        kept.1.clone()
+    }
+}
+
+fn tree(state: &Arc<Mutex<State>>) -> Tree {
     let mut tree = Tree::default();
     let mut live = |path: String, content: fn(&State, usize) -> io::Result<String>, index: usize| {
         let state = state.clone();

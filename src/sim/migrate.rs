@@ -12,7 +12,7 @@ use super::{
     vm::Held,
     vram::{AllocationId, PagemapId},
 };
-use crate::uapi::PAGE_IS_PFNZERO;
+use crate::{range::BLOCK, uapi::PAGE_IS_PFNZERO};
 use std::io;
 
 /// Whose pages a collection accepts where they are, and what it demands of them.
@@ -29,21 +29,31 @@ pub(super) struct Collection {
 impl State {
     /// Moves the pages of one range into `target`, all or nothing: `xe_svm_alloc_vram`.
     ///
-    /// What cannot be collected is faulted back to RAM and tried once more.
+    /// What cannot be collected is faulted back to RAM and tried once more. So is a block without any page: it is moved,
+    /// but the driver counts it as one page, believes that the others did not move, and copies all of it out and in
+    /// again (the last loop of `drm_pagemap_migrate_to_devmem`).
     pub(super) fn move_to_vram(&mut self, process: &Process, span: Span, target: PagemapId) -> Answer {
         let there = self.pages.in_vram(span);
         let already: u64 = there.iter().filter(|(_, at)| at.pagemap == target).map(|(part, _)| part.len()).sum();
         if already == span.len() {
             return Ok(());
         }
+        let unused = self.is_unused_block(process, span)?;
         match self.try_to_move(process, span, target) {
-            Err(libc::EBUSY) => {
+            Ok(()) if !unused => Ok(()),
+            Ok(()) | Err(libc::EBUSY) => {
                 // Whether all of it could be faulted back shows in the second try.
                 let _ = self.fault_in(process, span);
                 self.try_to_move(process, span, target)
             }
             answer => answer,
         }
+    }
+
+    /// Whether `span` is a 2 MiB block without pages, which is collected as one hole (`migrate_vma_collect_hole`).
+    fn is_unused_block(&self, process: &Process, span: Span) -> Answer<bool> {
+        let runs = self.pages.runs(process, span).map_err(errno)?;
+        Ok(span.len() == BLOCK && runs.iter().all(|(_, page)| *page == Page::Absent))
     }
 
     /// `drm_pagemap_populate_mm` and `drm_pagemap_migrate_to_devmem`.

@@ -7,46 +7,36 @@
 //! mremap and CPU accesses) it is told through the driver. Comments name the kernel functions whose behaviour they follow, all of Linux 7.3.
 
 mod bind;
-mod config;
 mod controls;
 mod counters;
 mod driver;
 mod fault;
-mod firmware;
-mod grammar;
 mod groups;
+mod hardware;
 mod inject;
-mod iommu;
 mod live_files;
 mod madvise;
 mod migrate;
-mod models;
 mod nodes;
 mod open_files;
-mod options;
 mod pages;
-mod parser;
 mod policies;
 mod prefetch;
 mod process;
-mod procfs;
 mod query;
 mod scan;
 mod span;
 pub(crate) mod spec;
 mod state;
-mod topology;
-mod tree;
 mod vm;
 mod vram;
-mod windows;
-mod words;
 
 #[cfg(test)]
 mod tests;
 
 pub use controls::Place;
 pub use counters::{Costs, Counters, GpuCounters, LinkCounters};
+pub(crate) use hardware::parse;
 pub use inject::{Call, Fault};
 pub(crate) use spec::*;
 
@@ -72,8 +62,8 @@ impl Sim {
     pub(crate) fn new(spec: Spec) -> Arc<Sim> {
         let files = spec.files.clone();
         let state = Arc::new(Mutex::new(State::new(spec)));
-        let seen = state.clone();
-        Arc::new(Sim { state, files: files.overlaid(move || live_files::tree(&seen)) })
+        let files = files.overlaid(live_files::upper(state.clone()));
+        Arc::new(Sim { state, files })
     }
 
     /// Its files: those of its description and those that change as it runs.

@@ -1,18 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a simulated machine is made of, however it was described.
 
-use super::{parser, topology::Topology, tree::tree};
-use crate::{address::PciAddress, error::Result, files::Files};
-
-/// The machine that `text` describes, or [`Error::MachineString`](crate::Error::MachineString) saying where it stops
-/// making sense.
-pub(crate) fn parse(text: &str) -> Result<Spec> {
-    let description = parser::read(text)?;
-    let topology = Topology::new(&description);
-    let files = Files::tree(tree(&description, &topology));
-    let distances = topology.distances();
-    Ok(Spec { devices: topology.gpus.into_iter().map(|gpu| gpu.spec).collect(), distances, files })
-}
+use crate::{address::PciAddress, files::Files};
 
 /// Everything that the simulated driver needs to know of its machine.
 #[derive(Debug)]
@@ -21,6 +10,8 @@ pub(crate) struct Spec {
     pub(crate) devices: Vec<DeviceSpec>,
     /// `pci_p2pdma_distance` of device i to device j, `None` where the kernel answers -1. Indices as in `devices`.
     pub(crate) distances: Vec<Vec<Option<u32>>>,
+    /// Whether this process has the administrator's view, as `Sim::privileged` sets it later.
+    pub(crate) privileged: bool,
     /// sysfs and procfs, without what changes as the machine runs (see `Sim`).
     pub(crate) files: Files,
 }

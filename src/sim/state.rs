@@ -3,6 +3,7 @@
 
 use super::{
     Answer,
+    bind::Reset,
     counters::Counters,
     groups::{Groups, Owner, Peer},
     inject::{Call, Faults},
@@ -11,7 +12,7 @@ use super::{
     pages::Pages,
     span::{Span, Spans},
     spec::{DeviceSpec, Spec},
-    vm::{Attributes, Vm, VmKey, Vma},
+    vm::{Vm, VmKey},
     vram::PagemapId,
 };
 use crate::{
@@ -26,6 +27,8 @@ use std::{
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) devices: Vec<Device>,
+    /// How often one of them has come or gone.
+    pub(super) pluggings: u64,
     pub(super) distances: Vec<Vec<Option<u32>>>,
     /// The machine's files as they were described.
     pub(super) files: Files,
@@ -96,6 +99,7 @@ impl State {
         let gpus = spec.devices.len();
         State {
             devices: spec.devices.into_iter().map(|device| Device::new(device, &spec.files)).collect(),
+            pluggings: 0,
             distances: spec.distances,
             files: spec.files,
             open: OpenFiles::default(),
@@ -107,7 +111,7 @@ impl State {
             counters: Counters::of(gpus),
             faults: Faults::default(),
             log: Vec::new(),
-            privileged: false,
+            privileged: spec.privileged,
             swaps: false,
         }
     }
@@ -227,11 +231,9 @@ impl State {
         let Some(vm) = self.vms.get_mut(&key) else { return };
         for span in std::mem::take(&mut vm.garbage) {
             vm.ranges.take(span);
-            let Some((_, vma)) = vm.vmas.at(span.start) else { continue };
-            if vma.autoreset && !vma.wish.is_default() {
-                let wish = Attributes::default_with(vma.wish.default_pat);
-                let fresh = Vma { wish, ..*vma };
-                vm.map_mirror(span, fresh);
+            if vm.reset_mirror(span) == Reset::ForgotPat {
+                let address = self.devices[vm.device].spec.address;
+                self.log.push(format!("WARNING: xe {address}: a reset mapping has no default attributes"));
             }
         }
     }

@@ -3,12 +3,13 @@
 
 use super::{Chosen, Space};
 use crate::{
-    advice::{self, Attribute, Report, Warnings},
+    advice,
     driver::MemoryPolicy,
     error::{Error, Result},
     location::Location,
     mappings::mappings,
     range::Range,
+    report::{Attribute, Report, Warnings},
     vm::{Vm, VmId},
     wish::{Advice, Wish},
 };
@@ -22,15 +23,18 @@ impl<'fd> Space<'fd> {
     /// changed: an empty advice, an unknown GPU or region, a vm that could not be made, a closed space, a forked child.
     pub fn advise(&self, range: Range, advice: impl std::borrow::Borrow<Advice>) -> Result<Report> {
         let advice = advice.borrow();
-        {
+        let vms = {
             let state = self.state()?;
             if is_elidable(advice) && state.record.holds(range, state.ids(), advice) {
                 let location = advice.locations().first().copied();
                 return Ok(Report { location, elided: true, ..Report::new(range) });
             }
-        }
+            state.pick(advice.gpus.as_deref())?
+        };
         self.check(advice)?;
-        let vms = self.chosen(advice.gpus.as_deref())?;
+        for vm in &vms {
+            vm.handle()?;
+        }
         let borrowed: smallvec::SmallVec<[&Vm<'_>; 8]> = vms.iter().map(|vm| &**vm).collect();
         let recorded = |vm| self.0.state.lock().record.wish_at(range, vm).unwrap_or_default();
         let mut report = advice::advise(self.machine(), &borrowed, range, advice, recorded);
@@ -54,6 +58,8 @@ impl<'fd> Space<'fd> {
                 let answer = advice::untell(self.machine(), vm, part, wish);
                 refused = refused.or(answer.err().map(vm.error("DRM_IOCTL_XE_MADVISE", part)));
             }
+            // What cannot be joined stays in pieces: slower to search, and nothing else.
+            let _ = vm.join(range);
         }
         self.restore_host_policy(range)?;
         self.state()?.record.forget(range);

@@ -11,6 +11,7 @@ use crate::{
     record::Record,
     uapi::memory,
     vm::{Vm, VmId},
+    wish::Wish,
 };
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
@@ -75,19 +76,22 @@ impl<'fd> Space<'fd> {
         self.join(|id| Vm::borrowed(self.machine(), id, fd, vm_id))
     }
 
-    /// Lets go of a vm. A borrowed one is left as it is, with what it was told; an own one is destroyed.
+    /// Lets go of a vm. An own one is destroyed. A borrowed one is left, with what it was told; but advice on memory whose
+    /// life is known is taken back, for nothing could [`reset`](Space::reset) it there when that memory goes.
     pub fn detach(&self, vm: VmId) -> Result<()> {
         let mut state = self.state()?;
         let (gone, left): (Vec<_>, Vec<_>) = state.vms.iter().cloned().partition(|found| found.id() == vm);
         let [gone] = &gone[..] else { return Err(Error::NotFound(vm.to_string())) };
         state.vms = left.into();
+        let told = told_of_stable_memory(&state, vm);
         state.record.forget_vm(vm);
         drop(state);
-        gone.close();
+        self.let_go(gone, told);
         Ok(())
     }
 
-    /// Lets go of all vms. Every later call answers [`Error::Closed`]; closing again is nothing.
+    /// Lets go of all vms, as [`Space::detach`] does. Every later call answers [`Error::Closed`]; closing again is
+    /// nothing.
     pub fn close(&self) {
         if !memory::is_first_process() {
             return;
@@ -95,11 +99,20 @@ impl<'fd> Space<'fd> {
         let vms = {
             let mut state = self.0.state.lock();
             state.closed = true;
-            std::mem::replace(&mut state.vms, Arc::new([]))
+            let vms = std::mem::replace(&mut state.vms, Arc::new([]));
+            vms.iter().map(|vm| (vm.clone(), told_of_stable_memory(&state, vm.id()))).collect::<Vec<_>>()
         };
-        for vm in vms.iter() {
-            vm.close();
+        for (vm, told) in vms {
+            self.let_go(&vm, told);
         }
+    }
+
+    fn let_go(&self, vm: &Vm<'_>, told: Vec<(Range, Wish)>) {
+        for (range, wish) in told.into_iter().filter(|_| !vm.is_own()) {
+            // A vm that refuses has gone, with all that it was told.
+            let _ = advice::untell(self.machine(), vm, range, Some(wish));
+        }
+        vm.close();
     }
 
     /// The vms of this space, each with its GPU.
@@ -136,7 +149,7 @@ impl<'fd> Space<'fd> {
 
     /// Tells a newcomer what the others were told of memory whose life is known. Of other memory it is told nothing: what
     /// is recorded of it may be about memory that has gone.
-    fn replay(&self, vm: &Arc<Vm<'fd>>, known: Vec<(Range, crate::wish::Wish)>) -> Result<()> {
+    fn replay(&self, vm: &Arc<Vm<'fd>>, known: Vec<(Range, Wish)>) -> Result<()> {
         for (range, wish) in known {
             let answer = advice::tell(self.machine(), vm, range, wish);
             if answer.is_ok() {
@@ -147,8 +160,14 @@ impl<'fd> Space<'fd> {
     }
 }
 
+/// What `vm` was told of stable memory.
+fn told_of_stable_memory(state: &State<'_>, vm: VmId) -> Vec<(Range, Wish)> {
+    let stable = state.record.inside(Range::ALL).filter(|(_, found)| found.stable);
+    stable.filter_map(|(range, found)| Some((range, found.wish(vm)?))).collect()
+}
+
 /// What all vms were told alike of stable memory.
-fn stable_wishes(state: &State<'_>) -> Vec<(Range, crate::wish::Wish)> {
+fn stable_wishes(state: &State<'_>) -> Vec<(Range, Wish)> {
     let stable = state.record.inside(Range::ALL).filter(|(_, found)| found.stable);
     let agreed = stable.filter_map(|(range, found)| {
         let ((_, first), rest) = found.wishes().split_first()?;

@@ -9,10 +9,11 @@ mod moving;
 pub use moving::PrefetchJob;
 
 use crate::{
-    driver::{Access, MemoryPolicy},
+    driver::{Access, Driver, MemoryPolicy},
     error::{Error, Result},
     location::GpuId,
     machine::Machine,
+    mappings::mappings,
     range::Range,
     record::Record,
     residency::PageTable,
@@ -22,7 +23,7 @@ use crate::{
 use once_cell::sync::OnceCell;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// All the vms that mirror this process, the library's own and borrowed ones, and what is wished of its memory.
 ///
@@ -39,6 +40,10 @@ use std::sync::Arc;
 /// # After fork
 ///
 /// The vms go on mirroring the parent's memory. In a child every call answers [`Error::Forked`].
+///
+/// Pages that are in VRAM at the fork are shared with the child, and a GPU's write in the parent does not break that
+/// sharing: the child sees it (`mm/hmm.c`). Memory that GPUs write and children must not see is mapped with
+/// `MADV_DONTFORK`, or brought to [`Location::System`](crate::Location::System) before the fork.
 #[derive(Clone, Debug)]
 pub struct Space<'fd>(Arc<Inner<'fd>>);
 
@@ -81,8 +86,12 @@ impl<'fd> Space<'fd> {
     ///
     /// For warming up and for tests: pages that are not mapped for the GPU fault, and come to where its vm was told.
     /// [`Access::Write`] and [`Access::Atomic`] change the first word of each page.
+    ///
+    /// Refused, because the driver would never end the fault or would end the queue: memory that is not mapped, that the
+    /// CPU may not write (GPUs may not even read it through a mirror), or with a guard page in the same 2 MiB block.
     pub fn touch(&self, gpu: GpuId, range: Range, access: Access) -> Result<()> {
         let vm = self.vm_of(gpu)?;
+        self.check_touchable(range)?;
         let handle = vm.handle()?;
         let answer = self.driver().gpu_touch(handle, range, access);
         if access != Access::Read {
@@ -92,7 +101,20 @@ impl<'fd> Space<'fd> {
         answer.map_err(vm.error("access on the copy engine", range))
     }
 
-    fn driver(&self) -> &dyn crate::driver::Driver {
+    fn check_touchable(&self, range: Range) -> Result<()> {
+        let mapped = mappings(self.machine().files(), Path::new("/proc/self"), range)?;
+        let writable: u64 =
+            mapped.iter().filter(|found| found.readable && found.writable).map(|found| found.range.len()).sum();
+        if writable < range.len() {
+            return Err(Error::Invalid(format!("not all of {range} is mapped for reading and writing")));
+        }
+        match self.pages()?.guards(range.blocks())?.first() {
+            Some(guard) => Err(Error::Invalid(format!("a guard page at {guard} lies in a block of {range}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn driver(&self) -> &dyn Driver {
         &**self.0.machine.driver()
     }
 
@@ -111,21 +133,7 @@ impl<'fd> Space<'fd> {
 
     /// The vms of `gpus`, or all of them, made if they were not.
     fn chosen(&self, gpus: Option<&[GpuId]>) -> Result<Chosen<'fd>> {
-        let vms = self.vms()?;
-        let chosen: Chosen<'fd> = match gpus {
-            None => vms.iter().cloned().collect(),
-            Some(gpus) => {
-                for gpu in gpus {
-                    if !vms.iter().any(|vm| vm.gpu() == *gpu) {
-                        return Err(Error::NotFound(format!("vm of {gpu} in this space")));
-                    }
-                }
-                vms.iter().filter(|vm| gpus.contains(&vm.gpu())).cloned().collect()
-            }
-        };
-        if chosen.is_empty() {
-            return Err(Error::NotFound("vm in this space".to_owned()));
-        }
+        let chosen = self.state()?.pick(gpus)?;
         for vm in &chosen {
             vm.handle()?;
         }
@@ -142,7 +150,18 @@ impl<'fd> Space<'fd> {
     }
 }
 
-impl State<'_> {
+impl<'fd> State<'fd> {
+    /// The vms of `gpus`, or all of them.
+    fn pick(&self, gpus: Option<&[GpuId]>) -> Result<Chosen<'fd>> {
+        let has = |gpu: &GpuId| self.vms.iter().any(|vm| vm.gpu() == *gpu);
+        if let Some(unknown) = gpus.and_then(|gpus| gpus.iter().find(|gpu| !has(gpu))) {
+            return Err(Error::NotFound(format!("vm of {unknown} in this space")));
+        }
+        let wanted = |vm: &&Arc<Vm<'fd>>| gpus.is_none_or(|gpus| gpus.contains(&vm.gpu()));
+        let chosen: Chosen<'fd> = self.vms.iter().filter(wanted).cloned().collect();
+        if chosen.is_empty() { Err(Error::NotFound("vm in this space".to_owned())) } else { Ok(chosen) }
+    }
+
     fn ids(&self) -> impl Iterator<Item = VmId> + Clone + '_ {
         self.vms.iter().map(|vm| vm.id())
     }

@@ -328,3 +328,65 @@ fn owned(fd: c_int) -> io::Result<OwnedFd> {
     // SAFETY: the kernel has just handed the number out.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{os::fd::AsFd, sync::Mutex};
+
+    /// What a caller's own ioctl function was given.
+    #[derive(Default)]
+    struct Seen {
+        requests: Vec<(c_int, c_ulong)>,
+        bind: Option<drm_xe_vm_bind>,
+    }
+
+    unsafe extern "C" fn note(user: *mut c_void, fd: c_int, request: c_ulong, argument: *mut c_void) -> c_int {
+        // SAFETY: `injected` below gives a `Mutex<Seen>` that outlives the door.
+        let mut seen = unsafe { &*user.cast::<Mutex<Seen>>() }.lock().unwrap();
+        seen.requests.push((fd, request));
+        if request == DRM_IOCTL_XE_VM_BIND as c_ulong {
+            // SAFETY: the request's number says what the argument is.
+            seen.bind = Some(unsafe { *argument.cast::<drm_xe_vm_bind>() });
+        }
+        0
+    }
+
+    fn injected(seen: &Mutex<Seen>) -> Door {
+        // SAFETY: the function writes nothing, and `seen` outlives the door.
+        unsafe { Door::injected(note, ptr::from_ref(seen).cast_mut().cast()) }
+    }
+
+    #[test]
+    fn j13_j14_j15_j34_a_bind_is_one_operation_and_has_no_syncs() {
+        let seen = Mutex::default();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let prefetch = drm_xe_vm_bind_op { op: DRM_XE_VM_BIND_OP_PREFETCH, range: 4096, ..Default::default() };
+        // Whatever a caller puts there: a vector of operations, syncs at some address.
+        let careless = drm_xe_vm_bind {
+            vm_id: 3,
+            num_binds: 7,
+            num_syncs: 2,
+            syncs: 0xdead_0000,
+            bind: prefetch,
+            ..Default::default()
+        };
+        injected(&seen).vm_bind(file.as_fd(), &careless, BindSyncs::None).unwrap();
+        let sent = seen.lock().unwrap().bind.unwrap();
+        assert_eq!((sent.num_binds, sent.num_syncs, sent.syncs), (1, 0, 0));
+        assert_eq!((sent.vm_id, sent.bind), (3, prefetch));
+    }
+
+    #[test]
+    fn a_caller_s_own_function_gets_every_request() {
+        let seen = Mutex::default();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let door = injected(&seen);
+        door.device_query(file.as_fd(), DRM_XE_DEVICE_QUERY_CONFIG, &mut []).unwrap();
+        let advice = drm_xe_madvise::attribute(1, 0, 4096, DRM_XE_MEM_RANGE_ATTR_ATOMIC, Default::default());
+        door.madvise(file.as_fd(), &advice, None).unwrap();
+        let requests = std::mem::take(&mut seen.lock().unwrap().requests);
+        let fd = file.as_raw_fd();
+        assert_eq!(requests, [DRM_IOCTL_XE_DEVICE_QUERY, DRM_IOCTL_XE_MADVISE].map(|request| (fd, request as c_ulong)));
+    }
+}

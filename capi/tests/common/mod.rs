@@ -7,6 +7,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::OnceLock,
 };
 
 /// The directory of this package.
@@ -29,16 +30,19 @@ pub fn library(extension: &str) -> PathBuf {
 
 /// A directory in which the shared library has its installed names.
 pub fn installed() -> PathBuf {
-    let directory = scratch("lib");
-    std::fs::create_dir_all(&directory).unwrap();
-    for name in ["libxeplace.so", "libxeplace.so.0"] {
-        // Tests run side by side: whoever comes later finds it done.
-        let temporary = directory.join(format!("{name}.{}", std::process::id()));
-        let _ = std::fs::remove_file(&temporary);
-        std::os::unix::fs::symlink(library("so"), &temporary).unwrap();
-        std::fs::rename(&temporary, directory.join(name)).unwrap();
-    }
-    directory
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let make = || {
+        let directory = scratch("lib");
+        std::fs::create_dir_all(&directory).unwrap();
+        for name in ["libxeplace.so", "libxeplace.so.0"] {
+            // Other test programs may run side by side: each puts a link of its own in the place at once.
+            let temporary = directory.join(format!("{name}.{}", std::process::id()));
+            std::os::unix::fs::symlink(library("so"), &temporary).unwrap();
+            std::fs::rename(&temporary, directory.join(name)).unwrap();
+        }
+        directory
+    };
+    DIRECTORY.get_or_init(make).clone()
 }
 
 /// A compiler with the caller's flags.

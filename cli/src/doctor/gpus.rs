@@ -27,14 +27,18 @@ pub fn examine(machine: &Machine) -> Vec<Finding> {
 fn unusable(found: &Unusable) -> Finding {
     let address = found.address.map_or(String::new(), |address| format!("{address}, "));
     let sentence = format!("{address}{}: {}", found.node.display(), found.reason);
-    let remedy = match found.reason.errno() {
+    Finding::new(Level::Problem, "permissions", sentence).remedy(remedy(found.reason.errno()))
+}
+
+/// What helps against an errno of opening a render node.
+fn remedy(errno: i32) -> Option<&'static str> {
+    match errno {
         EACCES | EPERM => {
             Some("add this user to the group of the render nodes (`usermod -aG render USER`) and log in anew")
         }
         ENOENT => Some("the node is missing in /dev/dri: in a container, pass it in; else see that udev runs"),
         _ => None,
-    };
-    Finding::new(Level::Problem, "permissions", sentence).remedy(remedy)
+    }
 }
 
 // <asm-generic/errno-base.h>
@@ -101,4 +105,16 @@ fn available(machine: &Machine) -> Option<u64> {
     let text = machine.files().text("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_may_not_be_opened_has_a_remedy() {
+        assert!(remedy(EACCES).unwrap().contains("usermod -aG render"));
+        assert!(remedy(ENOENT).unwrap().contains("container"));
+        assert_eq!(remedy(0), None);
+    }
 }

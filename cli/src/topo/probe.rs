@@ -11,6 +11,9 @@ use xeplace::{Gpu, Machine};
 /// Asks about each pair whose second GPU has VRAM, and says before what that costs. A pair about which the kernel does
 /// not answer keeps its prediction.
 pub fn all(machine: &Machine) {
+    if machine.gpus().len() < 2 {
+        return;
+    }
     let has_vram = |gpu: &&Gpu| !gpu.regions().is_empty();
     let vram: u64 = machine.gpus().iter().flat_map(Gpu::regions).map(|region| region.total).sum();
     tell(&format!(

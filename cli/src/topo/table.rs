@@ -204,7 +204,7 @@ fn groups_in_short(topology: &Topology, page: &mut Page) {
         page.paragraph(&head, 7, &format!("{} ({})", words::gpus(&group.gpus), group.basis));
     }
     let alone: Vec<GpuId> =
-        topology.groups.iter().filter_map(|group| (group.gpus.len() == 1).then(|| group.gpus[0])).collect();
+        topology.groups.iter().filter(|group| group.gpus.len() == 1).map(|group| group.gpus[0]).collect();
     if !alone.is_empty() {
         explain(page, "alone", &words::gpus(&alone));
     }

@@ -60,7 +60,7 @@ fn an_older_driver_is_told_by_the_probes() {
         let mut only = device(0, 1);
         only.features = features;
         let files = Files::tree(Tree::default());
-        let sim = Sim::new(Spec { devices: vec![only], distances: vec![vec![Some(0)]], files });
+        let sim = Sim::new(Spec { devices: vec![only], distances: vec![vec![Some(0)]], privileged: false, files });
         let page = Range::new(0, PAGE).unwrap();
         let vm = TestVm::bare(&sim, 0, 0);
         let errno = |answer: io::Result<()>| answer.err().and_then(|error| error.raw_os_error()).unwrap_or(0);

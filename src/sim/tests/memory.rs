@@ -43,6 +43,50 @@ fn j07_used_memory_is_reset_but_later() {
     }
 }
 
+/// Mirrors memory with PAT index 2 and automatic reset, uses advised memory behind which other advice begins or not, and
+/// unmaps it: the PAT index of each mapping that is left, and what the driver has printed.
+fn unmapped_with_pat_2(length: u64, something_behind: bool) -> (Vec<u32>, usize) {
+    let sim = pair();
+    let vm = TestVm::bare(&sim, 0, FAULTING);
+    vm.bind(drm_xe_vm_bind_op { pat_index: 2, ..mirror_of(Range::ALL, AUTORESET) }).unwrap();
+    let memory = Memory::new(&sim, length);
+    let range = memory.range();
+    if something_behind {
+        vm.prefer(Range::new(range.end(), BLOCK).unwrap(), SYSTEM).unwrap();
+    }
+    vm.prefer(range, SYSTEM).unwrap();
+    vm.touch(range, Access::Read).unwrap();
+    memory.unmap();
+    sim.settle();
+    let warnings = sim.kernel_log().iter().filter(|line| line.contains("WARNING")).count();
+    (vm.query(Range::ALL).iter().map(|found| found.pat_index.val).collect(), warnings)
+}
+
+#[test]
+fn a_reset_forgets_the_pat_index_and_may_take_that_of_all_memory_below_along() {
+    assert_eq!(unmapped_with_pat_2(BLOCK, false), (vec![2], 1));
+    assert_eq!(unmapped_with_pat_2(2 * BLOCK, false), (vec![2], 1));
+    assert_eq!(unmapped_with_pat_2(BLOCK, true), (vec![0, 2, 2], 1));
+    assert_eq!(unmapped_with_pat_2(2 * BLOCK, true), (vec![0, 2, 2], 1));
+}
+
+#[test]
+fn a_reset_by_hand_before_the_unmapping_forgets_nothing() {
+    let sim = pair();
+    let vm = TestVm::bare(&sim, 0, FAULTING);
+    vm.bind(drm_xe_vm_bind_op { pat_index: 2, ..mirror_of(Range::ALL, AUTORESET) }).unwrap();
+    let memory = Memory::new(&sim, 2 * BLOCK);
+    let range = memory.range();
+    vm.prefer(range, SYSTEM).unwrap();
+    vm.touch(range, Access::Read).unwrap();
+    vm.prefer(range, DEVICE).unwrap();
+    assert_eq!(vm.query(Range::ALL).len(), 3);
+    memory.unmap();
+    sim.settle();
+    assert_eq!(vm.query(Range::ALL).iter().map(|found| found.pat_index.val).collect::<Vec<_>>(), [2], "joined");
+    assert_eq!(sim.kernel_log(), [""; 0]);
+}
+
 #[test]
 fn j07_a_request_flushes_what_was_put_off() {
     let sim = pair();

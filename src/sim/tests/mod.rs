@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The traps of the kernel interface, seen through the driver. Names that begin with `j…` follow the list in docs/design.md.
+//! The traps of the kernel interface, seen through the driver. Names that begin with `j…` carry the numbers of the list
+//! in docs/kernel.md.
 
 mod advice;
 mod binding;
@@ -55,7 +56,7 @@ fn machine(tiles: &[usize], linked: impl Fn(usize, usize) -> bool) -> Arc<Sim> {
         false => linked(from, to).then_some(4),
     };
     let distances = (0..devices.len()).map(|from| (0..devices.len()).map(|to| hops(from, to)).collect()).collect();
-    Sim::new(Spec { devices, distances, files: Files::tree(Tree::default()) })
+    Sim::new(Spec { devices, distances, privileged: false, files: Files::tree(Tree::default()) })
 }
 
 /// Two linked devices of one tile.

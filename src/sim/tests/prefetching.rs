@@ -60,13 +60,17 @@ fn a_prefetch_is_complete_when_it_returns() {
 }
 
 #[test]
-fn untouched_memory_comes_into_being_in_vram_without_a_copy() {
+fn untouched_memory_comes_into_being_in_vram_without_a_copy_but_for_whole_blocks() {
     let sim = pair();
     let vm = TestVm::mirroring(&sim, 0);
-    let memory = Memory::new(&sim, 4 * BLOCK);
-    vm.prefetch(memory.range(), 1).unwrap();
-    assert_eq!(memory.at(vram(0)), 4 * BLOCK);
-    assert_eq!(sim.counters().gpus[0].bytes_in, 0);
+    for (length, copied) in [(BLOCK - PAGE, 0), (4 * BLOCK, 4 * BLOCK)] {
+        sim.reset_counters();
+        let memory = Memory::new(&sim, length);
+        vm.prefetch(memory.range(), 1).unwrap();
+        assert_eq!(memory.at(vram(0)), length);
+        let gpu = &sim.counters().gpus[0];
+        assert_eq!((gpu.bytes_in, gpu.bytes_out), (copied, copied));
+    }
 }
 
 #[test]
@@ -261,7 +265,7 @@ fn j09_a_small_bar_is_nothing_the_kernel_looks_at() {
     holder.tiles[0].cpu_visible = VRAM / 4;
     let distances = vec![vec![Some(0), Some(4)], vec![Some(4), Some(0)]];
     let files = Files::tree(Tree::default());
-    let sim = Sim::new(Spec { devices: vec![holder, device(1, 1)], distances, files });
+    let sim = Sim::new(Spec { devices: vec![holder, device(1, 1)], distances, privileged: false, files });
     let (holder, user) = (TestVm::mirroring(&sim, 0), TestVm::mirroring(&sim, 1));
     let memory = Memory::populated(&sim, BLOCK);
     holder.prefetch(memory.range(), 1).unwrap();

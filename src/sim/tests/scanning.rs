@@ -184,7 +184,7 @@ fn a_policy_names_nodes_that_are_there() {
     let mut tree = Tree::default();
     tree.directory("/sys/devices/system/node/node1");
     let distances = vec![vec![Some(0)]];
-    let sim = Sim::new(Spec { devices: vec![device(0, 1)], distances, files: Files::tree(tree) });
+    let sim = Sim::new(Spec { devices: vec![device(0, 1)], distances, privileged: false, files: Files::tree(tree) });
     let memory = Memory::new(&sim, BLOCK);
     let policy = |node| MemoryPolicy::preferred(node).unwrap();
     sim.mbind(memory.part(0, PAGE), &policy(1), true).unwrap();

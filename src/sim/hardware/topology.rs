@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The PCI functions of a simulated machine, and how far apart the kernel sees them.
 
-use super::{
-    models::{CpuModel, Ids},
-    spec::DeviceSpec,
-};
+use super::models::{CpuModel, Ids};
 use crate::address::PciAddress;
+use crate::sim::spec::DeviceSpec;
 
 /// A machine's PCI functions.
 #[derive(Debug)]
@@ -164,7 +162,7 @@ fn listed(host: Ids, same: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::parser::{read, tests::machines};
+    use crate::sim::hardware::parser::{read, tests::machines};
     use proptest::prelude::*;
 
     fn distances(text: &str) -> Vec<Vec<Option<u32>>> {
@@ -175,8 +173,8 @@ mod tests {
     fn groups(text: &str) -> Vec<Vec<usize>> {
         let distances = distances(text);
         let mut groups: Vec<Vec<usize>> = Vec::new();
-        for gpu in 0..distances.len() {
-            match groups.iter_mut().find(|group| group.iter().all(|member| distances[gpu][*member].is_some())) {
+        for (gpu, to) in distances.iter().enumerate() {
+            match groups.iter_mut().find(|group| group.iter().all(|member| to[*member].is_some())) {
                 Some(group) => group.push(gpu),
                 None => groups.push(vec![gpu]),
             }
@@ -260,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_documentation_are_true() {
-        let page = include_str!("../../docs/machine-strings.md");
+        let page = include_str!("../../../docs/machine-strings.md");
         let mut examples = 0;
         for example in page.split("```machine\n").skip(1) {
             let mut lines = example.lines();

@@ -4,9 +4,9 @@
 use super::{
     grammar::*,
     models::{INTEL, Ids, SWITCH},
-    spec::{DeviceSpec, TileSpec},
     topology::*,
 };
+use crate::sim::spec::{DeviceSpec, TileSpec};
 use crate::{address::PciAddress, range::BLOCK};
 
 /// What boards and switches offer, if nothing else is said.

@@ -311,7 +311,7 @@ pub(super) mod tests {
     use super::*;
     use crate::{
         range::BLOCK,
-        sim::models::{CPUS, CpuModel, Ids},
+        sim::hardware::models::{CPUS, CpuModel, Ids},
     };
     use proptest::prelude::*;
 

@@ -209,8 +209,8 @@ mod tests {
     use crate::{
         files::Files,
         sim::{
+            hardware::parser::{read, tests::machines},
             parse,
-            parser::{read, tests::machines},
         },
     };
     use proptest::prelude::*;

@@ -19,9 +19,9 @@
 
 use super::{
     models::{CPUS, CpuModel, GpuModel, Ids},
-    spec::FeatureSpec,
     words::Size,
 };
+use crate::sim::spec::FeatureSpec;
 use std::fmt;
 
 /// A machine string, understood: what was said and nothing filled in.
