@@ -152,7 +152,9 @@ impl Boot<'_> {
     fn dump(&self, monitor: &Path) {
         let mut found = String::new();
         if let Ok(mut stream) = UnixStream::connect(monitor) {
-            let asked = stream.write_all(b"info registers -a\ninfo pci\nnmi\n").and_then(|()| stream.set_read_timeout(Some(MONITOR)));
+            let asked = stream
+                .write_all(b"info registers -a\ninfo pci\nnmi\n")
+                .and_then(|()| stream.set_read_timeout(Some(MONITOR)));
             let _ = asked.map(|()| stream.read_to_string(&mut found));
         }
         let _ = fs::write(self.log("monitor"), found);

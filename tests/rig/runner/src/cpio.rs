@@ -108,5 +108,4 @@ mod tests {
         assert!(headers.clone().all(|(at, _)| at % 4 == 0));
         assert_eq!(headers.count(), 6);
     }
-
 }

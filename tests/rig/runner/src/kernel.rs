@@ -46,7 +46,8 @@ fn make(version: &str, tree: &Path, root: &Path, directory: &Path) -> Result<()>
     }
     fs::create_dir_all(unfinished.join("modules"))?;
     let places = [tree.join("vmlinuz"), root.join("boot").join(format!("vmlinuz-{version}"))];
-    let compressed = places.iter().find_map(|path| fs::read(path).ok()).context("the kernel's package has no vmlinuz")?;
+    let compressed =
+        places.iter().find_map(|path| fs::read(path).ok()).context("the kernel's package has no vmlinuz")?;
     // Started as it is where it cannot be uncompressed: that takes 3 s longer under emulation.
     fs::write(unfinished.join("image"), vmlinux(&compressed).unwrap_or(compressed))?;
     for (place, (name, bytes)) in in_order(tree, "xe")?.iter().enumerate() {

@@ -140,7 +140,13 @@ fn boot<'a>(paths: &Paths, ready: &'a Ready, machine: &Machine, initramfs: &'a s
     }
 }
 
-fn run(paths: &Paths, options: &setup::Options, machines: Vec<Machine>, model: Option<PathBuf>, all: bool) -> Result<bool> {
+fn run(
+    paths: &Paths,
+    options: &setup::Options,
+    machines: Vec<Machine>,
+    model: Option<PathBuf>,
+    all: bool,
+) -> Result<bool> {
     let ready = prepare(paths, options, model)?;
     let mut report = report::Report::begin(paths, &ready.setup, &machines);
     for machine in &machines {

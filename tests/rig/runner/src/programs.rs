@@ -74,13 +74,7 @@ impl Programs {
 }
 
 /// Runs cargo and lists the executables of `kind`. What the compiler has to say goes to the terminal.
-fn cargo(
-    paths: &Paths,
-    manifest: &Path,
-    verb: &str,
-    arguments: &[&str],
-    kind: &str,
-) -> Result<Vec<(String, PathBuf)>> {
+fn cargo(paths: &Paths, manifest: &Path, verb: &str, arguments: &[&str], kind: &str) -> Result<Vec<(String, PathBuf)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args([verb, "--quiet", "--locked", "--message-format=json-render-diagnostics"]).args(arguments);

@@ -88,9 +88,14 @@ impl Qemu {
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", KERNEL_COMMAND_LINE]);
         command.arg("-serial").arg(ports.console).arg("-serial").arg(ports.words).arg("-serial").arg(ports.log);
         if let Some(control) = ports.control {
-            command.arg("-chardev").arg(joined("socket,id=control,path=", control)).args(["-serial", "chardev:control"]);
+            command
+                .arg("-chardev")
+                .arg(joined("socket,id=control,path=", control))
+                .args(["-serial", "chardev:control"]);
         }
-        command.arg("-monitor").arg(joined("unix:", ports.monitor).into_string().unwrap_or_default() + ",server=on,wait=off");
+        command
+            .arg("-monitor")
+            .arg(joined("unix:", ports.monitor).into_string().unwrap_or_default() + ",server=on,wait=off");
         plug(&mut command, machine, model);
         command
     }

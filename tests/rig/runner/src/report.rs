@@ -32,7 +32,12 @@ impl Report {
     pub fn begin(paths: &Paths, setup: &Setup, machines: &[Machine]) -> Report {
         let runs: usize = machines.iter().map(|machine| machine.runs.len()).sum();
         let (kernel, qemu) = (&setup.kernel.version, &setup.qemu);
-        println!("plan: {} machines, {runs} runs; Linux {kernel}, QEMU {} ({})", machines.len(), qemu.version, qemu.accelerator);
+        println!(
+            "plan: {} machines, {runs} runs; Linux {kernel}, QEMU {} ({})",
+            machines.len(),
+            qemu.version,
+            qemu.accelerator
+        );
         for machine in machines {
             println!("  {:<10} {}", machine.name, machine.about);
         }
@@ -69,7 +74,8 @@ impl Report {
 
     /// A test that can run on GPUs and runs on no machine is a failure.
     pub fn nothing_forgotten(&mut self, machines: &[Machine], programs: &Programs) {
-        let runs: Vec<&str> = machines.iter().flat_map(|machine| &machine.runs).filter_map(|run| run.test.as_deref()).collect();
+        let runs: Vec<&str> =
+            machines.iter().flat_map(|machine| &machine.runs).filter_map(|run| run.test.as_deref()).collect();
         for name in programs.tests.keys().chain(programs.checks.keys()).filter(|name| !runs.contains(&name.as_str())) {
             println!("  failed: {name} can run on GPUs, and no machine in tests/rig/machines runs it");
             self.failed += 1;

@@ -105,7 +105,9 @@ impl Output {
             match result.trim_end() {
                 "ok" => verdict.passed += 1,
                 result if result.starts_with("ignored") => {}
-                result => verdict.failures.push(format!("{name}: {}", if result.is_empty() { "no result" } else { result })),
+                result => {
+                    verdict.failures.push(format!("{name}: {}", if result.is_empty() { "no result" } else { result }))
+                }
             }
         }
         let summed_up = self.lines.iter().any(|line| line.starts_with("test result: "));
