@@ -35,6 +35,10 @@ pub struct Boot<'a> {
     pub kernel: &'a Path,
     pub initramfs: &'a Path,
     pub model: &'a Path,
+    /// What the model is asked for as each run begins.
+    pub mishaps: &'a [String],
+    /// Whether the model writes down all that happens.
+    pub trace: bool,
     /// Where everything that the guest says is kept.
     pub logs: PathBuf,
 }
@@ -54,7 +58,7 @@ impl Boot<'_> {
     pub fn run(&self, machine: &Machine) -> Result<Booted> {
         fs::create_dir_all(&self.logs)?;
         let sockets = tempfile::tempdir()?;
-        let mut model = Model::start(self.model, machine, sockets.path(), self.log("model"))?;
+        let mut model = self.model(machine, sockets.path())?;
         let monitor = sockets.path().join("monitor");
         let ports = Ports {
             console: self.file("console"),
@@ -87,10 +91,10 @@ impl Boot<'_> {
     pub fn shell(&self, machine: &Machine) -> Result<()> {
         fs::create_dir_all(&self.logs)?;
         let sockets = tempfile::tempdir()?;
-        let model = Model::start(self.model, machine, sockets.path(), self.log("model"))?;
+        let model = self.model(machine, sockets.path())?;
         let monitor = sockets.path().join("monitor");
         let ports = Ports {
-            console: "stdio".into(),
+            console: "mon:stdio".into(),
             words: self.file("words"),
             log: self.file("kernel"),
             control: model.control(),
@@ -118,6 +122,8 @@ impl Boot<'_> {
             match (Word::of_line(&line), place) {
                 (Some(Word::Run(begun)), _) if begun < machine.runs.len() => {
                     place = Some(begun);
+                    let refused = self.mishaps.iter().filter_map(|mishap| model.ask(mishap).err());
+                    booted.troubles.extend(refused.map(|error| format!("{error:#}")));
                     patience = Duration::from_secs(machine.runs[begun].limit.into()) + GRACE;
                 }
                 (Some(Word::Done(_, status)), Some(done)) => {
@@ -135,6 +141,11 @@ impl Boot<'_> {
             }
         }
         booted
+    }
+
+    fn model(&self, machine: &Machine, sockets: &Path) -> Result<Model> {
+        let trace = self.trace.then(|| self.log("trace"));
+        Model::start(self.model, machine, sockets, self.log("model"), trace)
     }
 
     fn log(&self, name: &str) -> PathBuf {

@@ -64,10 +64,24 @@ pub fn write(common: &Path, machine: &Machine, programs: &Programs, to: &Path) -
     let gpus = machine.gpus().count();
     let facts = format!("GPUS={gpus}\nexport RIG_GROUPS={} {ON_HOST}=1\n", quoted(&machine.groups_text()));
     archive.file("rig/machine", 0o644, facts.as_bytes())?;
+    archive.file("rig/welcome", 0o644, welcome(programs).as_bytes())?;
     for (place, run) in machine.runs.iter().enumerate() {
         archive.file(&format!("rig/plan/{place:03}"), 0o644, plan(place, run, programs).as_bytes())?;
     }
     archive.finish().context("writing the guest's plan")
+}
+
+/// What a shell greets with.
+fn welcome(programs: &Programs) -> String {
+    let names = |kind: &BTreeMap<String, PathBuf>| kind.keys().cloned().collect::<Vec<_>>().join(" ");
+    format!(
+        "\nTests: {} (and with --ignored: {}). Programs: {}.\n\
+         su user -c COMMAND runs one without privilege. The GPU model listens on /dev/ttyS3: help there tells to what.\n\
+         The guest ends with this shell.\n\n",
+        names(&programs.tests),
+        names(&programs.checks),
+        names(&programs.commands)
+    )
 }
 
 /// Assignments that the guest's first process reads.

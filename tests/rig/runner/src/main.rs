@@ -26,7 +26,11 @@ use machine::Machine;
 use paths::Paths;
 use programs::Programs;
 use setup::Setup;
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 /// Boots Debian's kernel with its own xe driver on modelled GPUs, and runs xeplace's tests there.
 #[derive(Parser, Debug)]
@@ -48,23 +52,35 @@ enum Command {
     /// Runs the tests on all machines, or on those named
     Run {
         machines: Vec<String>,
-        /// Another program for the GPU model
-        #[arg(long, value_name = "PROGRAM")]
-        model: Option<PathBuf>,
         /// Run only what has this in its name
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
+        /// Ask the GPU model for this as each run begins, such as "skip 0 invalidation 3": a good test then fails
+        #[arg(long, value_name = "REQUEST")]
+        mishap: Vec<String>,
+        #[command(flatten)]
+        gpus: Gpus,
     },
     /// Gives a shell in the guest
     Shell {
         #[arg(default_value = "switch")]
         machine: String,
-        /// Another program for the GPU model
-        #[arg(long, value_name = "PROGRAM")]
-        model: Option<PathBuf>,
+        #[command(flatten)]
+        gpus: Gpus,
     },
     /// Lists the machines and what runs there
     List,
+}
+
+/// What serves the GPUs.
+#[derive(clap::Args, Debug)]
+struct Gpus {
+    /// Another program for the GPU model
+    #[arg(long, value_name = "PROGRAM")]
+    model: Option<PathBuf>,
+    /// Let the GPU model write down all that happens
+    #[arg(long)]
+    trace: bool,
 }
 
 fn main() -> ExitCode {
@@ -88,18 +104,18 @@ fn act(arguments: Arguments) -> Result<bool> {
             machines.iter().for_each(report::list);
             Ok(true)
         }
-        Command::Run { machines: names, model, only } => {
+        Command::Run { machines: names, only, mishap, gpus } => {
             let mut machines = named(machines, &names)?;
-            if let Some(only) = only {
-                machines.iter_mut().for_each(|machine| machine.runs.retain(|run| run.name().contains(&only)));
+            if let Some(only) = &only {
+                machines.iter_mut().for_each(|machine| machine.runs.retain(|run| run.name().contains(only)));
                 machines.retain(|machine| !machine.runs.is_empty());
             }
-            let all = names.is_empty();
-            run(&paths, &arguments.setup, machines, model, all)
+            let ready = prepare(&paths, &arguments.setup, gpus, mishap)?;
+            run(&paths, &ready, &machines, names.is_empty() && only.is_none())
         }
-        Command::Shell { machine, model } => {
+        Command::Shell { machine, gpus } => {
             let machine = named(machines, &[machine])?.pop().context("one machine")?;
-            shell(&paths, &arguments.setup, machine, model)
+            shell(&paths, &prepare(&paths, &arguments.setup, gpus, Vec::new())?, machine)
         }
     }
 }
@@ -117,57 +133,55 @@ struct Ready {
     setup: Setup,
     programs: Programs,
     model: PathBuf,
+    trace: bool,
+    mishaps: Vec<String>,
+    /// What all guests have in common.
     common: PathBuf,
 }
 
-fn prepare(paths: &Paths, options: &setup::Options, model: Option<PathBuf>) -> Result<Ready> {
+fn prepare(paths: &Paths, options: &setup::Options, gpus: Gpus, mishaps: Vec<String>) -> Result<Ready> {
     let setup = setup::setup(paths, options)?;
     println!("building the tests and the GPU model");
     let programs = Programs::build(paths)?;
-    let model = model.map_or_else(|| Programs::model(paths), Ok)?;
+    let model = gpus.model.map_or_else(|| Programs::model(paths), Ok)?;
     let common = paths.rig.join("common.cpio");
     initramfs::write_common(paths, &setup, &programs, &common)?;
-    Ok(Ready { setup, programs, model, common })
+    Ok(Ready { setup, programs, model, trace: gpus.trace, mishaps, common })
 }
 
-fn boot<'a>(paths: &Paths, ready: &'a Ready, machine: &Machine, initramfs: &'a std::path::Path) -> Boot<'a> {
-    Boot {
-        qemu: &ready.setup.qemu,
-        kernel: &ready.setup.kernel.image,
-        initramfs,
-        model: &ready.model,
-        logs: paths.logs().join(&machine.name),
+impl Ready {
+    /// A boot of `machine`, whose file system is written to `initramfs`.
+    fn boot<'a>(&'a self, paths: &Paths, machine: &Machine, initramfs: &'a Path) -> Result<Boot<'a>> {
+        initramfs::write(&self.common, machine, &self.programs, initramfs)?;
+        Ok(Boot {
+            qemu: &self.setup.qemu,
+            kernel: &self.setup.kernel.image,
+            initramfs,
+            model: &self.model,
+            mishaps: &self.mishaps,
+            trace: self.trace,
+            logs: paths.logs().join(&machine.name),
+        })
     }
 }
 
-fn run(
-    paths: &Paths,
-    options: &setup::Options,
-    machines: Vec<Machine>,
-    model: Option<PathBuf>,
-    all: bool,
-) -> Result<bool> {
-    let ready = prepare(paths, options, model)?;
-    let mut report = report::Report::begin(paths, &ready.setup, &machines);
-    for machine in &machines {
-        let initramfs = paths.rig.join("initramfs.cpio");
-        initramfs::write(&ready.common, machine, &ready.programs, &initramfs)?;
+fn run(paths: &Paths, ready: &Ready, machines: &[Machine], all: bool) -> Result<bool> {
+    let initramfs = paths.rig.join("initramfs.cpio");
+    let mut report = report::Report::begin(paths, &ready.setup, machines);
+    for machine in machines {
         let started = Instant::now();
-        let booted = boot(paths, &ready, machine, &initramfs).run(machine);
+        let booted = ready.boot(paths, machine, &initramfs).and_then(|boot| boot.run(machine));
         report.machine(machine, booted, started.elapsed())?;
     }
     if all {
-        report.nothing_forgotten(&machines, &ready.programs);
+        report.nothing_forgotten(machines, &ready.programs);
     }
     Ok(report.end())
 }
 
-fn shell(paths: &Paths, options: &setup::Options, mut machine: Machine, model: Option<PathBuf>) -> Result<bool> {
-    let ready = prepare(paths, options, model)?;
+fn shell(paths: &Paths, ready: &Ready, mut machine: Machine) -> Result<bool> {
     machine.runs.clear();
-    let initramfs = paths.rig.join("initramfs.cpio");
-    initramfs::write(&ready.common, &machine, &ready.programs, &initramfs)?;
-    println!("{}: {} (the guest ends with the shell; Ctrl-A C is QEMU's own prompt)", machine.name, machine.about);
-    boot(paths, &ready, &machine, &initramfs).shell(&machine)?;
+    println!("{}: {} (Ctrl-A X ends it at once)", machine.name, machine.about);
+    ready.boot(paths, &machine, &paths.rig.join("initramfs.cpio"))?.shell(&machine)?;
     Ok(true)
 }

@@ -27,8 +27,14 @@ pub struct Model {
 }
 
 impl Model {
-    /// Starts `program` for the GPUs of `machine`, with its sockets in `directory`.
-    pub fn start(program: &Path, machine: &Machine, directory: &Path, log: PathBuf) -> Result<Model> {
+    /// Starts `program` for the GPUs of `machine`, with its sockets in `directory`, and a trace if one is wanted.
+    pub fn start(
+        program: &Path,
+        machine: &Machine,
+        directory: &Path,
+        log: PathBuf,
+        trace: Option<PathBuf>,
+    ) -> Result<Model> {
         let count = machine.gpus().count();
         if count == 0 {
             return Ok(Model { child: None, sockets: Vec::new(), control: None, log });
@@ -38,6 +44,9 @@ impl Model {
         let each = |value: fn(&Gpu) -> &str| machine.gpus().map(value).collect::<Vec<_>>().join(",");
         command.args(["--gpus", &count.to_string(), "--device", &each(|gpu| &gpu.device)]);
         command.args(["--vram", &each(|gpu| &gpu.vram), "--bar", &each(|gpu| gpu.bar.as_ref().unwrap_or(&gpu.vram))]);
+        if let Some(trace) = trace {
+            command.arg("--trace").arg(trace);
+        }
         command.arg("--sockets").arg(directory).arg("--control").arg(&control);
         command.stdin(Stdio::null()).stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
         let child = Child::start(&mut command).context("starting the GPU model")?;
@@ -64,19 +73,24 @@ impl Model {
 
     /// What it has seen that should not have happened: commands that it does not know, accesses to nowhere.
     pub fn reports(&self) -> Result<Vec<String>> {
+        self.ask("reports")
+    }
+
+    /// Sends a line to its control socket; the lines of its answer. Without GPUs there is nobody to answer.
+    pub fn ask(&self, request: &str) -> Result<Vec<String>> {
         let Some(control) = &self.control else { return Ok(Vec::new()) };
         let mut stream = UnixStream::connect(control).context("the GPU model's control socket")?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(b"reports\n")?;
+        writeln!(stream, "{request}")?;
         let mut found = Vec::new();
         for line in BufReader::new(stream).lines() {
             match line? {
                 line if line == "ok" => return Ok(found),
-                line if line.starts_with("error") => bail!("the GPU model refuses to report: {line}"),
+                line if line.starts_with("error") => bail!("the GPU model was asked for {request:?}: {line}"),
                 line => found.push(line),
             }
         }
-        bail!("the GPU model does not report any more")
+        bail!("the GPU model does not answer any more")
     }
 
     fn wait_for_sockets(&mut self) -> Result<()> {

@@ -101,20 +101,21 @@ fn can_run_on_host(program: &Path) -> Result<bool> {
     Ok(bytes.windows(ON_HOST.len()).any(|window| window == ON_HOST.as_bytes()))
 }
 
-/// The C and C++ examples, linked with the library's archive.
+/// The examples of all languages: `place-rs`, `place-c`, `place-cc`. Those in C and C++ get the library's archive.
 fn examples(paths: &Paths) -> Result<Vec<(String, PathBuf)>> {
-    let Ok(entries) = fs::read_dir(paths.repository.join("examples")) else { return Ok(Vec::new()) };
     let root = paths.repository.join("Cargo.toml");
+    let rust = cargo(paths, &root, "build", &["--examples"], "example")?;
+    let mut built: Vec<_> = rust.into_iter().map(|(name, program)| (name + "-rs", program)).collect();
     cargo(paths, &root, "build", &["-p", "xeplace-capi"], "staticlib")?;
-    let mut built = Vec::new();
-    for entry in entries {
+    for entry in fs::read_dir(paths.repository.join("examples"))? {
         let source = entry?.path();
-        let (compiler, standard) = match source.extension().and_then(|ending| ending.to_str()) {
-            Some("c") => (std::env::var_os("CC").unwrap_or_else(|| "cc".into()), "-std=c11"),
-            Some("cc" | "cpp") => (std::env::var_os("CXX").unwrap_or_else(|| "c++".into()), "-std=c++17"),
+        let ending = source.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let (compiler, standard) = match ending {
+            "c" => (std::env::var_os("CC").unwrap_or_else(|| "cc".into()), "-std=c11"),
+            "cc" => (std::env::var_os("CXX").unwrap_or_else(|| "c++".into()), "-std=c++17"),
             _ => continue,
         };
-        let name = format!("example-{}", source.file_stem().unwrap_or_default().to_string_lossy());
+        let name = format!("{}-{ending}", source.file_stem().unwrap_or_default().to_string_lossy());
         let program = paths.rig.join(&name);
         let mut command = Command::new(compiler);
         command.args([standard, "-O1", "-I"]).arg(paths.repository.join("include")).arg(&source);
