@@ -252,16 +252,28 @@ impl Gpu {
         }
     }
 
-    /// The driver's answer to `call`, as this library's; the GPU is lost if it says that the device has gone (ENODEV)
-    /// or is wedged (ECANCELED).
+    /// The driver's answer to `call`, as this library's; the GPU is lost if it says that the device has gone or is wedged.
     pub(crate) fn answer<T>(&self, call: &'static str, answer: io::Result<T>) -> Result<T> {
-        answer.map_err(|error| match error.raw_os_error() {
-            Some(libc::ENODEV | libc::ECANCELED) => {
+        answer.map_err(|error| {
+            if self.is_loss(&error) {
                 self.lose();
-                Error::Lost(self.to_string())
+                return Error::Lost(self.to_string());
             }
-            _ => Error::kernel(call, self)(error),
+            Error::kernel(call, self)(error)
         })
+    }
+
+    /// Whether a call's error means that the device has gone (ENODEV) or is wedged (ECANCELED).
+    ///
+    /// A GPU that was taken off its bus, rather than unbound from its driver, cannot be woken up any more, and the driver
+    /// tries that first and answers EACCES (`xe_drm_ioctl` in `xe_device.c`). Its node has gone from sysfs then.
+    fn is_loss(&self, error: &io::Error) -> bool {
+        let (major, minor) = self.device_number();
+        match error.raw_os_error() {
+            Some(libc::ENODEV | libc::ECANCELED) => true,
+            Some(libc::EACCES) => !self.files.exists(format!("/sys/dev/char/{major}:{minor}")),
+            _ => false,
+        }
     }
 
     /// Its way up to the root of its bus.
@@ -305,6 +317,7 @@ fn name_of(device_id: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::{Call, Fault};
     use std::os::fd::AsRawFd;
 
     #[test]
@@ -318,6 +331,20 @@ mod tests {
         assert_eq!(gpu.usage().unwrap_err().errno(), libc::ENODEV);
         assert_ne!(machine.driver().device_number(file.as_fd()).unwrap(), gpu.device_number());
         assert_eq!(file.as_raw_fd(), number);
+    }
+
+    #[test]
+    fn a_gpu_that_cannot_be_woken_is_lost_only_if_it_is_not_there() {
+        let machine = crate::Machine::simulated("bmg").unwrap();
+        let (gpu, sim) = (&machine.gpus()[0], machine.simulation().unwrap());
+        let asleep = Fault { call: Call::DeviceQuery, skip: 0, times: 1, errno: libc::EACCES };
+        sim.inject(asleep);
+        assert_eq!(gpu.usage().unwrap_err().errno(), libc::EACCES);
+        assert!(!gpu.is_lost());
+        sim.unplug(gpu.id()).unwrap();
+        sim.inject(asleep);
+        assert!(matches!(gpu.usage(), Err(Error::Lost(_))));
+        assert!(gpu.is_lost());
     }
 
     #[test]

@@ -206,9 +206,10 @@ impl<'fd> Vm<'fd> {
         self.noticed(self.machine.driver().vm_bind(fd, &bind, BindSyncs::None))
     }
 
-    /// ENODEV may mean that this vm's GPU has gone: then its files go at once.
+    /// ENODEV or EACCES may mean that this vm's GPU has gone: then its files go at once.
     fn noticed<T>(&self, answer: io::Result<T>) -> io::Result<T> {
-        if answer.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENODEV)) {
+        let errno = answer.as_ref().err().and_then(io::Error::raw_os_error);
+        if matches!(errno, Some(libc::ENODEV | libc::EACCES)) {
             self.machine.find_lost(self.gpu);
         }
         answer

@@ -24,6 +24,8 @@ fn a_gpu_that_goes_is_lost_and_the_others_go_on() {
 
     assert!(matches!(last.usage(), Err(Error::Lost(_))), "{:?}", last.usage());
     assert!(last.is_lost());
+    let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+    assert!(!open.into_iter().any(|path| path == last.node()), "a file of a lost GPU that is kept open is a kernel oops");
     assert!(matches!(space.touch(last.id(), memory.range(), Access::Read), Err(Error::Lost(_))));
     assert!(doomed.iter().all(|byte| *byte == 6), "the driver has brought it home");
     space.touch(first.id(), memory.range(), Access::Read).unwrap();
