@@ -173,7 +173,8 @@ impl Interconnect {
 
     /// The kernel's word on a pair.
     pub(crate) fn learn(&self, from: GpuId, to: GpuId, connected: bool) {
-        self.words.lock().insert((from, to), connected);
+        let mut words = self.words.lock();
+        words.insert((from, to), connected);
         self.usable.lock().clear();
     }
 
@@ -185,7 +186,9 @@ impl Interconnect {
         }
         let is_usable = |link: Link| link.verdict != Verdict::NotConnected && link.fully_visible;
         let usable = self.link(from, to).is_ok_and(is_usable);
-        if usable {
+        // The kernel may have spoken meanwhile; its word comes before the set is cleared, and counts.
+        let words = self.words.lock();
+        if usable && words.get(&pair) != Some(&false) {
             self.usable.lock().insert(pair);
         }
         usable
