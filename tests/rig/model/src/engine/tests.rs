@@ -11,14 +11,19 @@ use super::{
 use crate::{
     ggtt,
     gpu::Gpu,
-    guc::Event,
+    guc::{Event, Listener},
     mishaps::{Mishap, Subject},
     ppgtt::{Access, Fault, Kind},
     rig::tests::small,
     tlb::Scope,
 };
-use crossbeam_channel::Receiver;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
+};
 
 /// Entry bits, as in the module of the page tables.
 const PRESENT: u64 = 1;
@@ -37,6 +42,12 @@ const BASE: u64 = 0x7f00_0000_0000;
 const DATA: u64 = 0x20_0000;
 
 const END: u32 = 0x0a << 23;
+
+impl Listener for Sender<Event> {
+    fn hear(&self, event: Event) {
+        self.send(event).expect("the test listens");
+    }
+}
 
 /// An engine of an idle GPU, and a context for it.
 struct Bench {
@@ -61,8 +72,8 @@ impl Bench {
         gpu.ggtt.write32(at(0x2f), 5).unwrap();
         gpu.ggtt.write32(at(0x57), 0x8000).unwrap();
         gpu.ggtt.write32(at(0x59), 0x8400).unwrap();
-        let (sender, events) = crossbeam_channel::unbounded();
-        Bench { engine: Arc::new(Engine::new(KINDS[1], gpu, sender)), context, events }
+        let (sender, events) = channel();
+        Bench { engine: Arc::new(Engine::new(KINDS[1], gpu, Arc::new(sender))), context, events }
     }
 
     fn gpu(&self) -> &Gpu {
@@ -440,5 +451,5 @@ fn a_cleared_engine_touches_memory_no_more() {
     }
     bench.engine.clear();
     assert_eq!(bench.engine.schedule(|queue| queue.running()), None);
-    assert!(bench.events.is_empty());
+    assert!(bench.events.try_recv().is_err());
 }
