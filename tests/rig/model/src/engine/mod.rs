@@ -13,6 +13,7 @@ pub(crate) mod tests;
 use crate::{
     gpu::{Counters, Gpu},
     guc::{Event, Listener},
+    ppgtt::Fault,
     tlb::{Scope, Tlb},
 };
 use context::Context;
@@ -48,7 +49,7 @@ enum Outcome {
     /// A semaphore is waited for.
     Waiting,
     /// A page is needed.
-    Faulted(crate::ppgtt::Fault),
+    Faulted(Fault),
     /// A command could not be executed.
     Failed(Failure),
     /// The firmware reset the engine.
