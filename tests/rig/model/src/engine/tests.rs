@@ -354,6 +354,25 @@ fn a_batch_ends_early_where_the_comparison_fails() {
 }
 
 #[test]
+fn a_comparison_that_fails_ends_the_innermost_batch_or_all() {
+    for (bit, expected) in [(1 << 18, 8), (0, 0)] {
+        let mut bench = Bench::new();
+        bench.map(0, 0, ALL);
+        bench.map(1, 1, ALL);
+        let ([low, high], [outer_low, outer_high], [inner_low, inner_high]) = (at(1, 0), at(0, 0), at(0, 256));
+        let outer = [0x31 << 23 | 1 << 22 | 1 << 8 | 1, inner_low, inner_high];
+        for (index, word) in outer.into_iter().chain(store(1, 1, 8)).chain([END]).enumerate() {
+            bench.set_word(0, index as u64, word);
+        }
+        for (index, word) in [0x36 << 23 | 1 << 21 | bit | 2, 3, low, high, END].into_iter().enumerate() {
+            bench.set_word(0, 256 + index as u64, word);
+        }
+        bench.emit_and_run(&[0x31 << 23 | 1 << 8 | 1, outer_low, outer_high]).unwrap();
+        assert_eq!(bench.word(1, 1), expected);
+    }
+}
+
+#[test]
 fn a_user_interrupt_is_marked_in_the_pages_of_the_context() {
     let mut bench = Bench::new();
     bench.emit_and_run(&[0x02 << 23, 0]).unwrap();
