@@ -198,3 +198,22 @@ fn pages_in_a_vram_that_cannot_be_told_are_not_claimed() {
     let Place::Vram { region, confidence } = space.residency(memory.range()).unwrap().runs[0].place else { panic!() };
     assert_eq!((region, confidence), (Some(pair.vram(pair.b)), Confidence::Exact));
 }
+
+#[test]
+fn nothing_is_lost_on_the_way_to_behind_a_small_bar() {
+    for privileged in [true, false] {
+        let machine = Machine::simulated("cpu=zen switch(bmg vram=256M bar=64M bmg vram=256M)").unwrap();
+        let sim = machine.simulation().unwrap();
+        sim.privileged(privileged);
+        let [small, full] = machine.gpus() else { panic!("two GPUs") };
+        let space = Space::create(&machine).unwrap();
+        let mut memory = space.allocate(4 * MIB, Location::Default).unwrap();
+        memory.fill(1);
+        for gpu in [full, small] {
+            let outcome = space.prefetch(memory.range(), gpu, &[]).unwrap();
+            assert_eq!(outcome.bytes_in_place, 4 * MIB, "{outcome:?}");
+        }
+        let astray: u64 = sim.counters().links.values().map(|link| link.bytes_astray).sum();
+        assert_eq!(astray, 0, "privileged: {privileged}");
+    }
+}

@@ -22,7 +22,8 @@ impl Job<'_> {
     pub(super) fn bring(&mut self, piece: Range) -> Result<()> {
         let unsure = self.maybe_elsewhere(piece)?;
         let used_before = if unsure.is_empty() { None } else { self.used() };
-        let mut pending = vec![piece];
+        let mut pending = self.detour(piece)?;
+        pending.reverse();
         while let Some(part) = pending.pop() {
             let answer = self.call(part);
             if answer.is_err() && part.len() > BLOCK {

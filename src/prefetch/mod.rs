@@ -2,6 +2,7 @@
 //! Moving pages now, in chunks, and seeing what is true afterwards.
 
 mod bring;
+mod detour;
 mod movable;
 mod stays;
 

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Machines to run on, as data: one file each in `tests/rig/machines/`.
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// One machine: one boot.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// The file's name.
+    #[serde(skip)]
+    pub name: String,
+    /// What it is and what it is for, in one line.
+    pub about: String,
+    /// QEMU's CPU model: its vendor and family decide whether GPUs meet through the host bridge.
+    pub cpu: String,
+    /// Memory in MiB.
+    #[serde(default = "default_memory")]
+    pub memory: u32,
+    /// What is plugged in, a root port each.
+    #[serde(default)]
+    pub slots: Vec<Slot>,
+    /// The GPUs that must be in one interconnect group, by their places in the order of PCI addresses.
+    #[serde(default)]
+    pub groups: Vec<Vec<u32>>,
+    /// What runs there, in this order.
+    #[serde(rename = "run")]
+    pub runs: Vec<Run>,
+}
+
+fn default_memory() -> u32 {
+    3072
+}
+
+/// What is plugged into a root port.
+#[derive(Deserialize, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Slot {
+    /// A GPU.
+    Gpu(Gpu),
+    /// A PCIe switch with a downstream port for each GPU.
+    Switch(Vec<Gpu>),
+}
+
+/// A modelled GPU.
+#[derive(Deserialize, Clone, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gpu {
+    /// PCI device id.
+    pub device: String,
+    /// VRAM, such as `256M`.
+    pub vram: String,
+    /// How much of it is behind its BAR; all of it if not said.
+    pub bar: Option<String>,
+}
+
+impl Default for Gpu {
+    fn default() -> Gpu {
+        Gpu { device: "e20b".to_owned(), vram: "256M".to_owned(), bar: None }
+    }
+}
+
+/// One thing that runs in the guest.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// A test binary; all of its tests run.
+    #[serde(default)]
+    pub test: Option<String>,
+    /// A line for the guest's shell, instead of a test binary. It passes if it exits with `status`.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Only those tests whose name contains one of these.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// What a command's output must contain.
+    #[serde(default)]
+    pub says: Vec<String>,
+    /// A command's exit status.
+    #[serde(default)]
+    pub status: i32,
+    #[serde(default)]
+    pub user: User,
+    /// Seconds after which it is taken to hang.
+    #[serde(default = "default_limit")]
+    pub limit: u32,
+}
+
+fn default_limit() -> u32 {
+    120
+}
+
+/// Who runs it.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum User {
+    /// The administrator.
+    #[default]
+    Root,
+    /// Somebody who may open the render nodes and nothing else.
+    User,
+}
+
+impl Machine {
+    /// All machines of `directory`, by their names.
+    pub fn all(directory: &Path) -> Result<Vec<Machine>> {
+        let mut machines = Vec::new();
+        for entry in fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "toml") {
+                let text = fs::read_to_string(&path)?;
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                machines.push(Machine::parse(name, &text).with_context(|| path.display().to_string())?);
+            }
+        }
+        machines.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(machines)
+    }
+
+    fn parse(name: String, text: &str) -> Result<Machine> {
+        let machine = Machine { name, ..toml::from_str(text)? };
+        for run in &machine.runs {
+            ensure!(run.test.is_some() != run.command.is_some(), "a run is either a test or a command: {run:?}");
+            let for_commands = run.says.is_empty() && run.status == 0;
+            ensure!(run.command.is_some() || for_commands, "a test says by itself how it went: {run:?}");
+        }
+        let named: BTreeSet<u32> = machine.groups.iter().flatten().copied().collect();
+        let count = machine.gpus().count() as u32;
+        ensure!(named == (0..count).collect(), "the groups must name each of the {count} GPUs");
+        Ok(machine)
+    }
+
+    /// Its GPUs in the order of their PCI addresses.
+    pub fn gpus(&self) -> impl Iterator<Item = &Gpu> {
+        self.slots.iter().flat_map(|slot| match slot {
+            Slot::Gpu(gpu) => std::slice::from_ref(gpu),
+            Slot::Switch(gpus) => gpus,
+        })
+    }
+
+    /// `0 1|2 3`, as the guest's checks are told.
+    pub fn groups_text(&self) -> String {
+        let group = |group: &Vec<u32>| group.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+        self.groups.iter().map(group).collect::<Vec<_>>().join("|")
+    }
+}
+
+impl Run {
+    /// What the report calls it.
+    pub fn name(&self) -> String {
+        let what = self.test.as_deref().or(self.command.as_deref()).unwrap_or_default();
+        match self.user {
+            User::Root => what.to_owned(),
+            User::User => format!("{what} (as a user)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Machine> {
+        Machine::parse("test".to_owned(), text)
+    }
+
+    #[test]
+    fn gpus_are_counted_through_switches() {
+        let text = "about = ''\ncpu = 'max'\ngroups = [[0], [1, 2]]\n\
+            slots = [{ gpu = { bar = '64M' } }, { switch = [{}, { vram = '1G' }] }]\n[[run]]\ntest = 'space'";
+        let machine = parse(text).unwrap();
+        assert_eq!(machine.gpus().map(|gpu| gpu.vram.as_str()).collect::<Vec<_>>(), ["256M", "256M", "1G"]);
+        assert_eq!(machine.groups_text(), "0|1 2");
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let about = "about = ''\ncpu = 'max'\n";
+        for (mistake, told) in [
+            ("run = [{}]", "either a test or a command"),
+            ("run = [{ test = 'a', command = 'b' }]", "either a test or a command"),
+            ("run = [{ test = 'a', says = ['b'] }]", "says by itself"),
+            ("run = []\nslots = [{ gpu = {} }]", "must name each of the 1 GPUs"),
+            ("run = []\ngroups = [[0]]", "must name each of the 0 GPUs"),
+            ("run = []\nspeed = 3", "unknown field"),
+        ] {
+            let error = format!("{:#}", parse(&format!("{about}{mistake}")).unwrap_err());
+            assert!(error.contains(told), "{mistake}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_machines_of_this_repository_are_understood() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../machines");
+        assert!(Machine::all(&directory).unwrap().len() >= 7);
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Boots Debian's kernel with its own xe driver on modelled GPUs, and runs xeplace's tests there.
+
+mod apt;
+mod boot;
+mod children;
+mod cpio;
+mod host;
+mod initramfs;
+mod kernel;
+mod kernel_log;
+mod libraries;
+mod machine;
+mod model;
+mod paths;
+mod programs;
+mod qemu;
+mod report;
+mod setup;
+mod words;
+
+use anyhow::{Context, Result, bail};
+use boot::Boot;
+use clap::{Parser, Subcommand};
+use machine::Machine;
+use paths::Paths;
+use programs::Programs;
+use setup::Setup;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+/// Boots Debian's kernel with its own xe driver on modelled GPUs, and runs xeplace's tests there.
+#[derive(Parser, Debug)]
+#[command(name = "xeplace-rig", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Where to keep what is fetched, built and logged [target/rig]
+    #[arg(long, global = true, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    #[command(flatten)]
+    setup: setup::Options,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Fetches QEMU, kernel and busybox from Debian's archive; the others do it as well where it has not been done
+    Setup,
+    /// Runs the tests on all machines, or on those named
+    Run {
+        machines: Vec<String>,
+        /// Run only what has this in its name
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// Ask the GPU model for this as each run begins, such as "skip 0 invalidation 3": a good test then fails
+        #[arg(long, value_name = "REQUEST")]
+        mishap: Vec<String>,
+        #[command(flatten)]
+        gpus: Gpus,
+    },
+    /// Gives a shell in the guest
+    Shell {
+        #[arg(default_value = "switch")]
+        machine: String,
+        #[command(flatten)]
+        gpus: Gpus,
+    },
+    /// Lists the machines and what runs there
+    List,
+}
+
+/// What serves the GPUs.
+#[derive(clap::Args, Debug)]
+struct Gpus {
+    /// Another program for the GPU model
+    #[arg(long, value_name = "PROGRAM")]
+    model: Option<PathBuf>,
+    /// Let the GPU model write down all that happens
+    #[arg(long)]
+    trace: bool,
+}
+
+fn main() -> ExitCode {
+    match act(Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xeplace-rig: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn act(arguments: Arguments) -> Result<bool> {
+    children::end_with_this_process()?;
+    let paths = Paths::new(arguments.directory);
+    let machines = Machine::all(&paths.sources().join("machines"))?;
+    match arguments.command {
+        Command::Setup => setup::setup(&paths, &arguments.setup).map(|_| true),
+        Command::List => {
+            machines.iter().for_each(report::list);
+            Ok(true)
+        }
+        Command::Run { machines: names, only, mishap, gpus } => {
+            let mut machines = named(machines, &names)?;
+            if let Some(only) = &only {
+                machines.iter_mut().for_each(|machine| machine.runs.retain(|run| run.name().contains(only)));
+                machines.retain(|machine| !machine.runs.is_empty());
+            }
+            let ready = prepare(&paths, &arguments.setup, gpus, mishap)?;
+            run(&paths, &ready, &machines, names.is_empty() && only.is_none())
+        }
+        Command::Shell { machine, gpus } => {
+            let machine = named(machines, &[machine])?.pop().context("one machine")?;
+            shell(&paths, &prepare(&paths, &arguments.setup, gpus, Vec::new())?, machine)
+        }
+    }
+}
+
+fn named(machines: Vec<Machine>, names: &[String]) -> Result<Vec<Machine>> {
+    if let Some(unknown) = names.iter().find(|name| !machines.iter().any(|machine| machine.name == **name)) {
+        let known: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
+        bail!("there is no machine {unknown}; there are {}", known.join(", "));
+    }
+    Ok(machines.into_iter().filter(|machine| names.is_empty() || names.contains(&machine.name)).collect())
+}
+
+/// Everything that is the same for all machines.
+struct Ready {
+    setup: Setup,
+    programs: Programs,
+    model: PathBuf,
+    trace: bool,
+    mishaps: Vec<String>,
+    /// What all guests have in common.
+    common: PathBuf,
+}
+
+fn prepare(paths: &Paths, options: &setup::Options, gpus: Gpus, mishaps: Vec<String>) -> Result<Ready> {
+    let setup = setup::setup(paths, options)?;
+    println!("building the tests and the GPU model");
+    let programs = Programs::build(paths)?;
+    let model = gpus.model.map_or_else(|| Programs::model(paths), Ok)?;
+    let common = paths.rig.join("common.cpio");
+    initramfs::write_common(paths, &setup, &programs, &common)?;
+    Ok(Ready { setup, programs, model, trace: gpus.trace, mishaps, common })
+}
+
+impl Ready {
+    /// A boot of `machine`, whose file system is written to `initramfs`.
+    fn boot<'a>(&'a self, paths: &Paths, machine: &Machine, initramfs: &'a Path) -> Result<Boot<'a>> {
+        initramfs::write(&self.common, machine, &self.programs, initramfs)?;
+        Ok(Boot {
+            qemu: &self.setup.qemu,
+            kernel: &self.setup.kernel.image,
+            initramfs,
+            model: &self.model,
+            mishaps: &self.mishaps,
+            trace: self.trace,
+            logs: paths.logs().join(&machine.name),
+        })
+    }
+}
+
+fn run(paths: &Paths, ready: &Ready, machines: &[Machine], all: bool) -> Result<bool> {
+    let initramfs = paths.rig.join("initramfs.cpio");
+    let mut report = report::Report::begin(paths, &ready.setup, machines);
+    for machine in machines {
+        let started = Instant::now();
+        let booted = ready.boot(paths, machine, &initramfs).and_then(|boot| boot.run(machine));
+        report.machine(machine, booted, started.elapsed())?;
+    }
+    if all {
+        report.nothing_forgotten(machines, &ready.programs);
+    }
+    Ok(report.end())
+}
+
+fn shell(paths: &Paths, ready: &Ready, mut machine: Machine) -> Result<bool> {
+    machine.runs.clear();
+    println!("{}: {} (Ctrl-A X ends it at once)", machine.name, machine.about);
+    ready.boot(paths, &machine, &paths.rig.join("initramfs.cpio"))?.shell(&machine)?;
+    Ok(true)
+}
