@@ -5,12 +5,12 @@ use crate::{
     capabilities::{Capabilities, Support},
     error::errno_of,
     interconnect::Verdict,
-    location::{Location, Region},
+    location::{GpuId, Location, Region},
     machine::Machine,
     range::Range,
     report::{Attribute, Effect, Refusal, Report, Warnings},
     uapi::*,
-    vm::{Coverage, Vm, VmId},
+    vm::{Coverage, Vm, VmId, into_io},
     wish::{Advice, Atomics, MigrationPolicy, Wish},
 };
 use smallvec::SmallVec;
@@ -135,15 +135,14 @@ fn try_location(
     policy: MigrationPolicy,
     report: &mut Report,
 ) -> Option<SmallVec<[io::Result<()>; 8]>> {
-    for vm in vms {
-        if let Err(refusal) = livable(machine, vm, location) {
-            report.refusals.push(refusal);
-            return None;
-        }
+    if let Err(refusal) = all_livable(machine, vms, location) {
+        report.refusals.push(refusal);
+        return None;
     }
+    let named = name(machine, location);
     let mut answers = SmallVec::new();
     for vm in vms {
-        let answer = set_location(machine, vm, report.range, location, policy);
+        let answer = named.as_ref().map_err(same).and_then(|named| set_named(vm, report.range, named, policy));
         if let (Err(error), Location::Vram(region)) = (&answer, location) {
             if let Some(refusal) = refusal(machine, vm, region, errno_of(error)) {
                 report.refusals.push(refusal);
@@ -155,15 +154,24 @@ fn try_location(
     Some(answers)
 }
 
-/// Whether a vm can live with `location`, as far as that is known without asking the kernel.
-pub(crate) fn livable(machine: &Machine, vm: &Vm<'_>, location: Location) -> Result<(), Refusal> {
+/// Whether all vms can live with `location`, as far as that is known without asking the kernel.
+fn all_livable(machine: &Machine, vms: &[&Vm<'_>], location: Location) -> Result<(), Refusal> {
     let Location::Vram(region) = location else { return Ok(()) };
+    if machine.is_usable_by_all(vms.iter().map(|vm| vm.gpu()), region) {
+        return Ok(());
+    }
+    vms.iter().try_for_each(|vm| livable(machine, vm, region))
+}
+
+/// Whether a vm can live with a region, and if not, why.
+fn livable(machine: &Machine, vm: &Vm<'_>, region: Region) -> Result<(), Refusal> {
+    let location = Location::Vram(region);
     let refusal = |reason: String, errno| Refusal { location, gpu: vm.gpu(), reason, errno };
     let target = machine.owner(region).map_err(|error| refusal(error.to_string(), error.errno()))?;
     if target.is_lost() {
         return Err(refusal(format!("{} is gone", target.address()), libc::ENODEV));
     }
-    if region.gpu == vm.gpu() || machine.is_usable(vm.gpu(), region.gpu) {
+    if region.gpu == vm.gpu() {
         return Ok(());
     }
     let link = machine.link(vm.gpu(), region.gpu).map_err(|error| refusal(error.to_string(), error.errno()))?;
@@ -248,28 +256,51 @@ pub(crate) fn set_location(
     location: Location,
     policy: MigrationPolicy,
 ) -> io::Result<()> {
+    set_named(vm, range, &name(machine, location)?, policy)
+}
+
+/// A location in the words of the kernel: the registry's descriptor and an instance number.
+struct Named {
+    devmem_fd: u32,
+    region_instance: u16,
+    /// The GPU of which this is all of the VRAM: its own vm can be told "default" instead.
+    whole_vram_of: Option<GpuId>,
+}
+
+fn name(machine: &Machine, location: Location) -> io::Result<Named> {
     let (devmem_fd, region_instance) = match location {
         Location::Default => (DRM_XE_PREFERRED_LOC_DEFAULT_DEVICE, 0),
         Location::System | Location::HostNode(_) => (DRM_XE_PREFERRED_LOC_DEFAULT_SYSTEM, 0),
-        Location::Vram(region) => name_region(machine, vm, region)?,
+        Location::Vram(region) => return name_region(machine, region),
     };
+    Ok(Named { devmem_fd, region_instance, whole_vram_of: None })
+}
+
+fn name_region(machine: &Machine, region: Region) -> io::Result<Named> {
+    let gpu = machine.owner(region).map_err(into_io)?;
+    let device = gpu.device().map_err(into_io)?;
+    let number = machine.descriptors().number(&**machine.driver(), (gpu.address(), region.instance), device)?;
+    let whole_vram_of = (gpu.regions().len() == 1).then_some(region.gpu);
+    Ok(Named { devmem_fd: number as u32, region_instance: region.instance, whole_vram_of })
+}
+
+fn set_named(vm: &Vm<'_>, range: Range, named: &Named, policy: MigrationPolicy) -> io::Result<()> {
+    let Named { mut devmem_fd, mut region_instance, whole_vram_of } = *named;
+    if region_instance > 0 && vm.device().capabilities().map_err(into_io)?.multi_device == Support::Unsupported {
+        if whole_vram_of != Some(vm.gpu()) {
+            return Err(unsupported());
+        }
+        (devmem_fd, region_instance) = (DRM_XE_PREFERRED_LOC_DEFAULT_DEVICE, 0);
+    }
     let at =
         drm_xe_madvise_preferred_mem_loc { devmem_fd, migration_policy: policy as u16, region_instance, reserved: 0 };
     let answer = vm.madvise(drm_xe_madvise::preferred_mem_loc(0, range.start(), range.len(), at), None);
     known(vm, |known| known.preferred_location, answer)
 }
 
-/// How the kernel is told of a region: by the registry's descriptor, or, where it knows no such thing, as the default.
-fn name_region(machine: &Machine, vm: &Vm<'_>, region: Region) -> io::Result<(u32, u16)> {
-    let gpu = machine.owner(region).map_err(crate::vm::into_io)?;
-    let multi_device = vm.device().capabilities().map_err(crate::vm::into_io)?.multi_device;
-    if multi_device == Support::Unsupported {
-        let is_its_default = region.gpu == vm.gpu() && gpu.regions().len() == 1;
-        return if is_its_default { Ok((DRM_XE_PREFERRED_LOC_DEFAULT_DEVICE, 0)) } else { Err(unsupported()) };
-    }
-    let device = gpu.device().map_err(crate::vm::into_io)?;
-    let number = machine.descriptors().number(&**machine.driver(), (gpu.address(), region.instance), device)?;
-    Ok((number as u32, region.instance))
+/// An error that several vms have.
+fn same(error: &io::Error) -> io::Error {
+    io::Error::from_raw_os_error(errno_of(error))
 }
 
 fn unsupported() -> io::Error {

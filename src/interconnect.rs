@@ -173,19 +173,26 @@ impl Interconnect {
 
     /// The kernel's word on a pair.
     pub(crate) fn learn(&self, from: GpuId, to: GpuId, connected: bool) {
-        self.words.lock().insert((from, to), connected);
+        let mut words = self.words.lock();
+        words.insert((from, to), connected);
         self.usable.lock().clear();
     }
 
-    /// Whether nothing is known that keeps a vm of `from` from using the VRAM of `to`.
-    pub(crate) fn is_usable(&self, from: &Gpu, to: &Gpu) -> bool {
+    /// Whether nothing is known that keeps vms of any of `from` from using the VRAM of `to`, which is not lost.
+    pub(crate) fn is_usable_by_all<'a>(&self, mut from: impl Iterator<Item = &'a Gpu>, to: &Gpu) -> bool {
+        let usable = self.usable.lock();
+        let unknown = from.find(|gpu| gpu.id() != to.id() && !usable.contains(&(gpu.id(), to.id())));
+        drop(usable);
+        !to.is_lost() && unknown.is_none_or(|gpu| self.is_usable(gpu, to) && from.all(|gpu| self.is_usable(gpu, to)))
+    }
+
+    fn is_usable(&self, from: &Gpu, to: &Gpu) -> bool {
         let pair = (from.id(), to.id());
-        if self.usable.lock().contains(&pair) {
-            return true;
-        }
         let is_usable = |link: Link| link.verdict != Verdict::NotConnected && link.fully_visible;
-        let usable = self.link(from, to).is_ok_and(is_usable);
-        if usable {
+        let usable = pair.0 == pair.1 || self.link(from, to).is_ok_and(is_usable);
+        // The kernel may have spoken meanwhile; its word comes before the set is cleared, and counts.
+        let words = self.words.lock();
+        if usable && words.get(&pair) != Some(&false) {
             self.usable.lock().insert(pair);
         }
         usable

@@ -190,10 +190,10 @@ impl Machine {
         self.0.interconnect.learn(from, to, connected);
     }
 
-    /// Whether nothing is known that keeps a vm of `from` from using the VRAM of `to`.
-    pub(crate) fn is_usable(&self, from: GpuId, to: GpuId) -> bool {
-        let pair = self.gpu(from).and_then(|from| Ok((from, self.gpu(to)?)));
-        pair.is_ok_and(|(from, to)| self.0.interconnect.is_usable(from, to))
+    /// Whether nothing is known that keeps vms of any of `gpus` from using a region.
+    pub(crate) fn is_usable_by_all(&self, gpus: impl Iterator<Item = GpuId>, region: Region) -> bool {
+        let gpu = |id: GpuId| self.0.gpus.get(id.0 as usize);
+        self.owner(region).is_ok_and(|to| self.0.interconnect.is_usable_by_all(gpus.filter_map(gpu), to))
     }
 
     /// The kernel answered ENODEV, which may have meant this GPU: if so, its files go at once.

@@ -134,6 +134,7 @@ const USES: &[(&str, &[&str])] = &[
             "mappings",
             "residency",
             "attributes",
+            "report",
             "advice",
             "prefetch",
             "explain",

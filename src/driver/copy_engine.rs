@@ -17,8 +17,8 @@ const MI_LOAD_REGISTER_MEM: u32 = 0x29 << 23 | 1 << 19 | 2;
 /// CS_GPR 0, a general purpose register of the command streamer.
 const GENERAL_REGISTER: u32 = 0x600;
 const MI_ATOMIC: u32 = 0x2f << 23 | 1;
-/// MI_ATOMIC, opcode "4-byte increment", in bits 15:8.
-const ATOMIC_INCREMENT: u32 = 0x04 << 8;
+/// MI_ATOMIC, operation "increment" of 4 bytes, in bits 15:8. (0x04 would be a move.)
+const ATOMIC_INCREMENT: u32 = 0x05 << 8;
 
 /// Pages touched by one batch.
 const PAGES_A_BATCH: u64 = 4096;

@@ -38,12 +38,15 @@ impl<'fd> Space<'fd> {
         let borrowed: smallvec::SmallVec<[&Vm<'_>; 8]> = vms.iter().map(|vm| &**vm).collect();
         let recorded = |vm| self.0.state.lock().record.wish_at(range, vm).unwrap_or_default();
         let mut report = advice::advise(self.machine(), &borrowed, range, advice, recorded);
-        if report.is_accepted() {
-            self.note(&vms, &report, advice)?;
+        let replaced = if report.is_accepted() {
+            self.note(&vms, &report, advice)?
         } else {
             self.note_or_restore(&vms, &mut report, advice)?;
+            true
+        };
+        if replaced || matches!(report.location, Some(Location::HostNode(_))) {
+            self.follow_host_node(&mut report)?;
         }
-        self.follow_host_node(&mut report)?;
         Ok(report)
     }
 
@@ -82,11 +85,12 @@ impl<'fd> Space<'fd> {
         Ok(())
     }
 
-    /// Records what was accepted by all.
-    fn note(&self, vms: &Chosen<'fd>, report: &Report, advice: &Advice) -> Result<()> {
+    /// Records what was accepted by all. Says whether NUMA policies have been replaced that may have to be put back.
+    fn note(&self, vms: &Chosen<'fd>, report: &Report, advice: &Advice) -> Result<bool> {
         let ids: smallvec::SmallVec<[VmId; 8]> = vms.iter().map(|vm| vm.id()).collect();
-        self.state()?.record.tell(report.range, &ids, |wish| wish.advised(advice, report.location));
-        Ok(())
+        let mut state = self.state()?;
+        state.record.tell(report.range, &ids, |wish| wish.advised(advice, report.location));
+        Ok(!state.replaced.is_empty())
     }
 
     /// Some vm refused something. Where a location was not possible, or the advice is strict, the vms that took it get

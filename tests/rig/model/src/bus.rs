@@ -106,6 +106,21 @@ impl Fabric {
         self.strays.load(Ordering::Relaxed)
     }
 
+    /// Why nothing answers at `address`.
+    pub fn why_nowhere(&self, address: u64) -> String {
+        for (owner, window) in self.windows.read().iter().enumerate() {
+            let Some(offset) = window.base.and_then(|base| address.checked_sub(base)) else { continue };
+            match offset {
+                _ if offset < window.length && !window.alive => return format!("gpu{owner} is gone"),
+                _ if (window.length..window.vram.len()).contains(&offset) => {
+                    return format!("gpu{owner} shows only {:#x} of its {:#x} bytes", window.length, window.vram.len());
+                }
+                _ => {}
+            }
+        }
+        "no memory, no GPU".into()
+    }
+
     /// What `accessor` meets at `address`, as far as it is contiguous.
     fn find(&self, accessor: usize, address: u64, length: u64) -> Option<Place> {
         let windows = self.windows.read();
@@ -195,23 +210,23 @@ impl Place {
     }
 
     /// Changes 4 aligned bytes atomically, and returns what they were.
-    pub fn update32(&self, mut change: impl FnMut(u32) -> u32) -> u32 {
+    pub fn update32(&self, change: impl FnMut(u32) -> u32) -> u32 {
         self.count_read(4);
         self.count_write(4);
         match self {
             Place::Memory(span) | Place::Peer(span, _) => span.update32(change),
-            Place::Null(_) => (change(0), 0).1,
+            Place::Null(_) => 0,
             Place::Nowhere(_) => u32::MAX,
         }
     }
 
     /// Changes 8 aligned bytes atomically, and returns what they were.
-    pub fn update64(&self, mut change: impl FnMut(u64) -> u64) -> u64 {
+    pub fn update64(&self, change: impl FnMut(u64) -> u64) -> u64 {
         self.count_read(8);
         self.count_write(8);
         match self {
             Place::Memory(span) | Place::Peer(span, _) => span.update64(change),
-            Place::Null(_) => (change(0), 0).1,
+            Place::Null(_) => 0,
             Place::Nowhere(_) => u64::MAX,
         }
     }
@@ -324,7 +339,10 @@ mod tests {
     fn beyond_a_small_window_and_behind_a_dead_device_there_is_nothing() {
         let (bus, fabric, _) = two();
         assert!(matches!(bus.find(0x8000_0000 + MIB, 4), Place::Nowhere(4)));
+        assert_eq!(fabric.why_nowhere(0x8000_0000 + MIB), "gpu1 shows only 0x100000 of its 0x200000 bytes");
+        assert_eq!(fabric.why_nowhere(0x8000_0000 + 2 * MIB), "no memory, no GPU");
         fabric.cut_off(1);
+        assert_eq!(fabric.why_nowhere(0x8000_0000), "gpu1 is gone");
         let mut seen = [0; 4];
         bus.find(0x8000_0000, 4).read(&mut seen);
         assert_eq!(seen, [0xff; 4]);

@@ -4,11 +4,10 @@
 use crate::{
     ggtt,
     gpu::{BAR0, Counters, Gpu},
-    guc::Event,
+    guc::Guc,
     pci::{self, ConfigSpace},
     registers::{self, Call, Registers},
 };
-use crossbeam_channel::Sender;
 use std::{fs::File, io, os::fd::AsRawFd, path::Path, sync::Arc};
 use vfio_bindings::bindings::vfio::{
     VFIO_IRQ_INFO_EVENTFD, VFIO_PCI_BAR0_REGION_INDEX, VFIO_PCI_BAR2_REGION_INDEX, VFIO_PCI_CONFIG_REGION_INDEX,
@@ -29,7 +28,7 @@ pub enum Broken {
 #[derive(Debug)]
 pub struct Device {
     gpu: Arc<Gpu>,
-    firmware: Sender<Event>,
+    guc: Arc<Guc>,
     config: ConfigSpace,
     registers: Registers,
 }
@@ -68,10 +67,10 @@ fn region(gpu: &Gpu, index: u32) -> ServerRegion {
 }
 
 impl Device {
-    /// The function of `gpu`, with this inbox of its firmware.
-    pub fn new(gpu: Arc<Gpu>, firmware: Sender<Event>) -> Device {
+    /// The function of `gpu`, with its firmware.
+    pub fn new(gpu: Arc<Gpu>, guc: Arc<Guc>) -> Device {
         let config = ConfigSpace::new(gpu.settings.device, gpu.settings.window);
-        Device { gpu, firmware, config, registers: Registers::default() }
+        Device { gpu, guc, config, registers: Registers::default() }
     }
 
     /// Serves QEMU until it hangs up.
@@ -101,19 +100,16 @@ impl Device {
         }
     }
 
-    /// The driver waits only 50 ms for the answer to a mailbox message (`xe_guc_mmio_send_recv()`). So its next read waits
-    /// here for the firmware instead.
+    /// The driver waits only 50 ms for the answer to a mailbox message (`xe_guc_mmio_send_recv()`). Its next read finds it,
+    /// however late that is, because the answer is there before this returns.
     fn call_firmware(&mut self) {
         let message = self.registers.mailbox();
-        let (answer, answered) = crossbeam_channel::bounded(1);
         // A message of the host is there if the first word is not zero and has not bit 31 of the firmware's answers.
-        let is_mail = message[0] != 0 && message[0] >> 31 == 0;
-        let event = if is_mail { Event::Mail(message, answer) } else { Event::Doorbell };
-        if self.firmware.send(event).is_ok()
-            && is_mail
-            && let Ok(answer) = answered.recv()
-        {
+        if message[0] != 0 && message[0] >> 31 == 0 {
+            let answer = self.guc.mail(message);
             self.registers.answer(answer);
+        } else {
+            self.guc.doorbell();
         }
     }
 }
@@ -200,10 +196,7 @@ impl ServerBackend for Device {
 
     fn reset(&mut self) -> Result<(), io::Error> {
         self.gpu.note(|| "function reset");
-        let (done, is_done) = crossbeam_channel::bounded(1);
-        if self.firmware.send(Event::FunctionReset(done)).is_ok() {
-            let _ = is_done.recv();
-        }
+        self.guc.reset();
         self.registers = Registers::default();
         Ok(())
     }
@@ -224,7 +217,7 @@ mod tests {
 
     fn device() -> Device {
         let (gpu, _) = small();
-        Device::new(gpu, crossbeam_channel::unbounded().0)
+        Device::new(gpu.clone(), Guc::start(gpu).unwrap())
     }
 
     #[test]

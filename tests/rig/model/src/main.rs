@@ -18,8 +18,8 @@ use xeplace_rig_model::{
 #[command(version)]
 struct Arguments {
     /// How many GPUs
-    #[arg(long, default_value_t = 1)]
-    gpus: usize,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    gpus: u8,
     /// VRAM of each, such as 256M or 1G
     #[arg(long, value_delimiter = ',', default_value = "256M", value_parser = bytes)]
     vram: Vec<u64>,
@@ -79,7 +79,7 @@ impl Arguments {
             let window = nth(&self.bar, index).unwrap_or(vram);
             Settings { vram, window, device }.check().map_err(|unfit| Failure::Unfit(index, unfit))
         };
-        (0..self.gpus).map(settings).collect()
+        (0..self.gpus.into()).map(settings).collect()
     }
 }
 
@@ -103,7 +103,10 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
     }
     // Flushes it.
     trace.switch(false);
-    for index in 0..arguments.gpus {
+    if let Some(path) = &arguments.control {
+        let _ = std::fs::remove_file(path);
+    }
+    for index in 0..rig.members.len() {
         println!("gpu{index}\n{}", control::answer(&rig, &format!("counters {index}")).trim_end_matches("ok\n"));
     }
     print!("traffic\n{}", control::answer(&rig, "traffic").trim_end_matches("ok\n"));

@@ -6,7 +6,7 @@ use crate::{
     device::{self, Device},
     engine::{Engine, kind::KINDS},
     gpu::{self, Gpu},
-    guc,
+    guc::Guc,
     settings::Settings,
     trace::Trace,
 };
@@ -85,11 +85,11 @@ impl Rig {
 
 /// Starts the threads of a GPU, all but that of its device.
 fn start_member(gpu: Arc<Gpu>) -> io::Result<(Member, Device)> {
-    let (firmware, inbox) = crossbeam_channel::unbounded();
-    let start = |kind| Engine::start(kind, gpu.clone(), firmware.clone());
+    let guc = Guc::start(gpu.clone())?;
+    let start = |kind| Engine::start(kind, gpu.clone(), guc.clone());
     let engines: Vec<_> = KINDS.into_iter().map(start).collect::<Result<_, _>>()?;
-    guc::start(gpu.clone(), engines.clone(), inbox)?;
-    let device = Device::new(gpu.clone(), firmware);
+    guc.connect(engines.clone());
+    let device = Device::new(gpu.clone(), guc);
     Ok((Member { gpu, engines }, device))
 }
 

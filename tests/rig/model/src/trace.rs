@@ -40,9 +40,7 @@ impl Trace {
     /// Continues the trace, or holds it.
     pub fn switch(&self, on: bool) {
         self.on.store(on, Ordering::Relaxed);
-        if let Some(file) = self.file.lock().as_mut() {
-            let _ = file.flush();
-        }
+        self.flush();
     }
 
     /// Whether it has a file to write to.
@@ -65,6 +63,8 @@ impl Trace {
             eprintln!("gpu{gpu}: {text}");
             reports.push(format!("gpu{gpu}: {text}"));
         }
+        drop(reports);
+        self.flush();
     }
 
     /// All reports so far.
@@ -72,9 +72,15 @@ impl Trace {
         self.reports.lock().clone()
     }
 
+    // A full disk must not end the GPU; the trace is then incomplete.
+    fn flush(&self) {
+        if let Some(file) = self.file.lock().as_mut() {
+            let _ = file.flush();
+        }
+    }
+
     fn write(&self, gpu: usize, text: &dyn Display) {
         if let Some(file) = self.file.lock().as_mut() {
-            // A full disk must not end the GPU; the trace is then incomplete.
             let _ = writeln!(file, "{:>10} gpu{gpu} {text}", self.start.elapsed().as_micros());
         }
     }

@@ -31,6 +31,8 @@ pub enum Flow {
     },
     /// What was before the batch.
     End,
+    /// What was before all batches: the ring.
+    EndAll,
 }
 
 /// How long a command is.

@@ -27,10 +27,15 @@ pub fn wait(streamer: &mut Streamer<'_>, words: &[u32]) -> Result<Flow, Stop> {
     Err(Stop::Wait)
 }
 
-/// MI_CONDITIONAL_BATCH_BUFFER_END: ends the batch unless the word in memory compares with the one in the command.
+/// MI_CONDITIONAL_BATCH_BUFFER_END: ends all batches unless the word in memory compares with the one in the command; with bit
+/// 18 only the innermost.
 pub fn conditional_end(streamer: &mut Streamer<'_>, words: &[u32]) -> Result<Flow, Stop> {
     let seen = streamer.read32(Address::new(wide(words, 2)? & !3, has(words, 22)))?;
-    if holds(words[0] >> 12 & 7, seen, word(words, 1)?)? { Ok(Flow::Next) } else { Ok(Flow::End) }
+    Ok(match holds(words[0] >> 12 & 7, seen, word(words, 1)?)? {
+        true => Flow::Next,
+        false if has(words, 18) => Flow::End,
+        false => Flow::EndAll,
+    })
 }
 
 /// Whether `seen` compares with `wanted`.

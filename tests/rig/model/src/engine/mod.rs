@@ -12,11 +12,11 @@ pub(crate) mod tests;
 
 use crate::{
     gpu::{Counters, Gpu},
-    guc::Event,
+    guc::{Event, Listener},
+    ppgtt::Fault,
     tlb::{Scope, Tlb},
 };
 use context::Context;
-use crossbeam_channel::Sender;
 use kind::Kind;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use queue::{Queue, State};
@@ -49,7 +49,7 @@ enum Outcome {
     /// A semaphore is waited for.
     Waiting,
     /// A page is needed.
-    Faulted(crate::ppgtt::Fault),
+    Faulted(Fault),
     /// A command could not be executed.
     Failed(Failure),
     /// The firmware reset the engine.
@@ -61,7 +61,7 @@ enum Outcome {
 pub struct Engine {
     kind: Kind,
     gpu: Arc<Gpu>,
-    firmware: Sender<Event>,
+    firmware: Arc<dyn Listener>,
     queue: Mutex<Queue>,
     /// Something changed in the queue.
     changed: Condvar,
@@ -76,14 +76,14 @@ pub struct Engine {
 
 impl Engine {
     /// An engine and its thread.
-    pub fn start(kind: Kind, gpu: Arc<Gpu>, firmware: Sender<Event>) -> io::Result<Arc<Engine>> {
+    pub fn start(kind: Kind, gpu: Arc<Gpu>, firmware: Arc<dyn Listener>) -> io::Result<Arc<Engine>> {
         let engine = Arc::new(Engine::new(kind, gpu, firmware));
         let this = engine.clone();
         thread::Builder::new().name(format!("gpu{} {}", this.gpu.index, kind.name)).spawn(move || this.run())?;
         Ok(engine)
     }
 
-    fn new(kind: Kind, gpu: Arc<Gpu>, firmware: Sender<Event>) -> Engine {
+    fn new(kind: Kind, gpu: Arc<Gpu>, firmware: Arc<dyn Listener>) -> Engine {
         Engine {
             kind,
             gpu,
@@ -285,18 +285,13 @@ impl Engine {
             return;
         }
         match outcome {
-            Outcome::Faulted(fault) => self.tell(Event::Fault { context: id, asid, fault, engine: self.kind }),
-            Outcome::Failed(Failure::Memory(_)) => self.tell(Event::MemoryError { context: id }),
-            Outcome::Failed(Failure::Command(_)) | Outcome::Reset => self.tell(Event::Reset { context: id }),
+            Outcome::Faulted(fault) => self.firmware.hear(Event::Fault { context: id, asid, fault, engine: self.kind }),
+            Outcome::Failed(Failure::Memory(_)) => self.firmware.hear(Event::MemoryError { context: id }),
+            Outcome::Failed(Failure::Command(_)) | Outcome::Reset => self.firmware.hear(Event::Reset { context: id }),
             Outcome::Drained | Outcome::Over | Outcome::Waiting => {}
         }
         if left {
-            self.tell(Event::Left { context: id });
+            self.firmware.hear(Event::Left { context: id });
         }
-    }
-
-    fn tell(&self, event: Event) {
-        // The firmware outlives its engines; where the whole rig ends, nobody listens any more.
-        let _ = self.firmware.send(event);
     }
 }

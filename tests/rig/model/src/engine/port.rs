@@ -11,8 +11,8 @@ use super::{
 use crate::{
     bus::Place,
     gpu::Counters,
-    ppgtt::{ADDRESS_BITS, Access, Fault, Miss, walk},
-    tlb::Tlb,
+    ppgtt::{ADDRESS_BITS, Access, Fault, Kind, Leaf, Miss, walk},
+    tlb::{Scope, Tlb},
 };
 
 /// Bytes that are copied or filled before the engine looks whether it is wanted.
@@ -127,7 +127,7 @@ impl Streamer<'_> {
 
     /// Forgets the engine's translations.
     pub fn forget_translations(&self) {
-        self.engine.tlb().invalidate(crate::tlb::Scope::All);
+        self.engine.tlb().invalidate(Scope::All);
     }
 
     /// What is left of the present command: row, column, and how many bytes of the row to take at once.
@@ -205,9 +205,10 @@ impl Streamer<'_> {
                 let place = self.gpu().bus.find(target, length);
                 if let Place::Nowhere(_) = place {
                     self.gpu().report(format_args!(
-                        "{} context {}: nothing answers at bus address {target:#x}, for {access:?} at {address:#x}",
+                        "{} context {}, {access:?} of {address:#x}: nothing answers at bus address {target:#x}: {}",
                         self.engine.name(),
-                        self.context.id
+                        self.context.id,
+                        self.gpu().bus.fabric().why_nowhere(target)
                     ));
                 }
                 Ok(place)
@@ -215,7 +216,7 @@ impl Streamer<'_> {
         }
     }
 
-    fn look_up(&self, tlb: &mut Tlb, address: u64, access: Access) -> Result<(u64, crate::ppgtt::Leaf), Stop> {
+    fn look_up(&self, tlb: &mut Tlb, address: u64, access: Access) -> Result<(u64, Leaf), Stop> {
         Counters::count(&self.gpu().counters.walks);
         let vram = &self.gpu().vram;
         let entry = |at| {
@@ -225,7 +226,7 @@ impl Streamer<'_> {
         };
         let fault = |level, kind| Stop::Fault(Fault { address: address & ADDRESS_BITS, level, kind, access });
         let leaf = walk(self.context.root, address, entry).map_err(|miss| match miss {
-            Miss::Absent(level) => fault(level, crate::ppgtt::Kind::NotPresent),
+            Miss::Absent(level) => fault(level, Kind::NotPresent),
             Miss::Lost(table) => {
                 Stop::Failed(Failure::Memory(format!("the page table at {table:#x} for {address:#x} is not in VRAM")))
             }

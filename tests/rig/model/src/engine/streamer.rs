@@ -98,6 +98,10 @@ impl<'a> Streamer<'a> {
                 }
                 self.context.batches.push(batch);
             }
+            Flow::EndAll if self.context.batches.is_empty() => {
+                return bad_command("the end of all batches outside any");
+            }
+            Flow::EndAll => self.context.batches.clear(),
             Flow::End => {
                 if self.context.batches.pop().is_none() {
                     return bad_command("the end of a batch outside any");

@@ -11,14 +11,19 @@ use super::{
 use crate::{
     ggtt,
     gpu::Gpu,
-    guc::Event,
+    guc::{Event, Listener},
     mishaps::{Mishap, Subject},
     ppgtt::{Access, Fault, Kind},
     rig::tests::small,
     tlb::Scope,
 };
-use crossbeam_channel::Receiver;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
+};
 
 /// Entry bits, as in the module of the page tables.
 const PRESENT: u64 = 1;
@@ -37,6 +42,12 @@ const BASE: u64 = 0x7f00_0000_0000;
 const DATA: u64 = 0x20_0000;
 
 const END: u32 = 0x0a << 23;
+
+impl Listener for Sender<Event> {
+    fn hear(&self, event: Event) {
+        self.send(event).expect("the test listens");
+    }
+}
 
 /// An engine of an idle GPU, and a context for it.
 struct Bench {
@@ -61,8 +72,8 @@ impl Bench {
         gpu.ggtt.write32(at(0x2f), 5).unwrap();
         gpu.ggtt.write32(at(0x57), 0x8000).unwrap();
         gpu.ggtt.write32(at(0x59), 0x8400).unwrap();
-        let (sender, events) = crossbeam_channel::unbounded();
-        Bench { engine: Arc::new(Engine::new(KINDS[1], gpu, sender)), context, events }
+        let (sender, events) = channel();
+        Bench { engine: Arc::new(Engine::new(KINDS[1], gpu, Arc::new(sender))), context, events }
     }
 
     fn gpu(&self) -> &Gpu {
@@ -343,6 +354,25 @@ fn a_batch_ends_early_where_the_comparison_fails() {
 }
 
 #[test]
+fn a_comparison_that_fails_ends_the_innermost_batch_or_all() {
+    for (bit, expected) in [(1 << 18, 8), (0, 0)] {
+        let mut bench = Bench::new();
+        bench.map(0, 0, ALL);
+        bench.map(1, 1, ALL);
+        let ([low, high], [outer_low, outer_high], [inner_low, inner_high]) = (at(1, 0), at(0, 0), at(0, 256));
+        let outer = [0x31 << 23 | 1 << 22 | 1 << 8 | 1, inner_low, inner_high];
+        for (index, word) in outer.into_iter().chain(store(1, 1, 8)).chain([END]).enumerate() {
+            bench.set_word(0, index as u64, word);
+        }
+        for (index, word) in [0x36 << 23 | 1 << 21 | bit | 2, 3, low, high, END].into_iter().enumerate() {
+            bench.set_word(0, 256 + index as u64, word);
+        }
+        bench.emit_and_run(&[0x31 << 23 | 1 << 8 | 1, outer_low, outer_high]).unwrap();
+        assert_eq!(bench.word(1, 1), expected);
+    }
+}
+
+#[test]
 fn a_user_interrupt_is_marked_in_the_pages_of_the_context() {
     let mut bench = Bench::new();
     bench.emit_and_run(&[0x02 << 23, 0]).unwrap();
@@ -440,5 +470,5 @@ fn a_cleared_engine_touches_memory_no_more() {
     }
     bench.engine.clear();
     assert_eq!(bench.engine.schedule(|queue| queue.running()), None);
-    assert!(bench.events.is_empty());
+    assert!(bench.events.try_recv().is_err());
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The firmware that stands between driver and engines (GuC), as a thread with an inbox.
+//! The firmware that stands between driver and engines (GuC).
 //!
 //! The driver talks to it first through the mailbox, then through command buffers. It gives contexts to engines, and tells
-//! the driver what happens to them.
+//! the driver what happens to them. It acts on the thread of whoever calls it, so that no message waits for a thread to wake
+//! up; a thread of its own only watches the time. Who calls it holds no lock of an engine.
 
 pub mod ctb;
 pub mod faults;
@@ -23,13 +24,13 @@ use crate::{
     interrupts,
     ppgtt::Fault,
 };
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use klv::SelfConfig;
 use messages::{Header, Words, error, event, failure, success};
+use parking_lot::{Condvar, Mutex};
 use scheduling::{Leaving, Registered};
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
+    fmt, io,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -42,15 +43,9 @@ const MESSAGE: u64 = 15;
 /// How often the firmware looks whether the driver has made room for its messages.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// What the firmware is told.
+/// What an engine tells the firmware.
 #[derive(Debug)]
 pub enum Event {
-    /// The driver wrote to the mailbox, and waits for the answer.
-    Mail(mailbox::Message, Sender<mailbox::Message>),
-    /// The driver wrote to the command buffer.
-    Doorbell,
-    /// The function is reset; an answer says that it is done.
-    FunctionReset(Sender<()>),
     /// A context needs a page.
     Fault {
         /// The context.
@@ -79,9 +74,9 @@ pub enum Event {
     },
 }
 
-/// The firmware of one GPU.
+/// The state of the firmware of one GPU.
 #[derive(Debug)]
-pub struct Firmware {
+struct Firmware {
     gpu: Arc<Gpu>,
     engines: Vec<Arc<Engine>>,
     config: SelfConfig,
@@ -92,36 +87,91 @@ pub struct Firmware {
     outbox: VecDeque<(u16, Vec<u32>)>,
 }
 
-/// Starts the firmware's thread.
-pub fn start(gpu: Arc<Gpu>, engines: Vec<Arc<Engine>>, inbox: Receiver<Event>) -> io::Result<()> {
-    let name = format!("gpu{} guc", gpu.index);
-    let firmware = Firmware {
-        gpu,
-        engines,
-        config: SelfConfig::default(),
-        connected: false,
-        contexts: BTreeMap::new(),
-        leaving: Vec::new(),
-        outbox: VecDeque::new(),
-    };
-    thread::Builder::new().name(name).spawn(move || firmware.run(&inbox))?;
-    Ok(())
+/// Who is told what happens on engines.
+pub trait Listener: fmt::Debug + Send + Sync {
+    /// Something happened.
+    fn hear(&self, event: Event);
+}
+
+/// The firmware as its callers see it.
+#[derive(Debug)]
+pub struct Guc {
+    firmware: Mutex<Firmware>,
+    /// There is something to watch the time for.
+    waits: Condvar,
+}
+
+impl Listener for Guc {
+    fn hear(&self, event: Event) {
+        self.act(|firmware| firmware.hear(event));
+    }
+}
+
+impl Guc {
+    /// The firmware of `gpu`, and the thread that watches the time for it.
+    pub fn start(gpu: Arc<Gpu>) -> io::Result<Arc<Guc>> {
+        let name = format!("gpu{} guc", gpu.index);
+        let guc = Arc::new(Guc { firmware: Mutex::new(Firmware::new(gpu)), waits: Condvar::new() });
+        let this = guc.clone();
+        thread::Builder::new().name(name).spawn(move || this.watch())?;
+        Ok(guc)
+    }
+
+    /// These are its engines.
+    pub fn connect(&self, engines: Vec<Arc<Engine>>) {
+        self.firmware.lock().engines = engines;
+    }
+
+    /// The driver wrote to the mailbox.
+    pub fn mail(&self, request: mailbox::Message) -> mailbox::Message {
+        self.act(|firmware| firmware.mail(request))
+    }
+
+    /// The driver wrote to the command buffer.
+    pub fn doorbell(&self) {
+        self.act(Firmware::read_messages);
+    }
+
+    /// The function is reset.
+    pub fn reset(&self) {
+        self.act(Firmware::reset);
+    }
+
+    fn act<T>(&self, act: impl FnOnce(&mut Firmware) -> T) -> T {
+        let mut firmware = self.firmware.lock();
+        let result = act(&mut firmware);
+        firmware.deliver();
+        if firmware.next_deadline().is_some() {
+            self.waits.notify_one();
+        }
+        result
+    }
+
+    fn watch(&self) {
+        let mut firmware = self.firmware.lock();
+        loop {
+            match firmware.next_deadline() {
+                Some(deadline) => {
+                    self.waits.wait_until(&mut firmware, deadline);
+                }
+                None => self.waits.wait(&mut firmware),
+            }
+            firmware.force_late_ones();
+            firmware.deliver();
+        }
+    }
 }
 
 impl Firmware {
-    fn run(mut self, inbox: &Receiver<Event>) {
-        loop {
-            let event = match self.next_deadline() {
-                Some(deadline) => inbox.recv_deadline(deadline),
-                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match event {
-                Ok(event) => self.handle(event),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            self.force_late_ones();
-            self.deliver();
+    fn new(gpu: Arc<Gpu>) -> Firmware {
+        Firmware {
+            gpu,
+            engines: Vec::new(),
+            config: SelfConfig::default(),
+            connected: false,
+            contexts: BTreeMap::new(),
+            leaving: Vec::new(),
+            outbox: VecDeque::new(),
         }
     }
 
@@ -130,22 +180,20 @@ impl Firmware {
         self.leaving.iter().map(|leaving| leaving.latest).chain(retry).min()
     }
 
-    fn handle(&mut self, event: Event) {
+    fn hear(&mut self, event: Event) {
+        let (Event::Fault { context, .. }
+        | Event::MemoryError { context }
+        | Event::Reset { context }
+        | Event::Left { context }) = event;
+        // It may be forgotten by now.
+        if !self.gpu.is_alive() || !self.contexts.contains_key(&context) {
+            return;
+        }
         match event {
-            // Whoever waits for an answer gets one even from a dead GPU; the device then shows all ones.
-            Event::Mail(request, answer) => {
-                let _ = answer.send(self.mail(request));
-            }
-            Event::FunctionReset(done) => {
-                self.reset();
-                let _ = done.send(());
-            }
-            _ if !self.gpu.is_alive() => {}
-            Event::Doorbell => self.read_messages(),
-            Event::Fault { context, asid, fault, engine } => self.report_fault(context, asid, &fault, engine),
-            Event::MemoryError { context } => self.memory_error(context),
-            Event::Reset { context } => self.was_reset(context),
-            Event::Left { context } => self.left(context),
+            Event::Fault { asid, fault, engine, .. } => self.report_fault(context, asid, &fault, engine),
+            Event::MemoryError { .. } => self.memory_error(context),
+            Event::Reset { .. } => self.was_reset(context),
+            Event::Left { .. } => self.left(context),
         }
     }
 
@@ -161,7 +209,7 @@ impl Firmware {
     }
 
     fn read_messages(&mut self) {
-        while self.connected {
+        while self.connected && self.gpu.is_alive() {
             match self.config.to_guc.receive(&self.gpu.ggtt) {
                 Ok(Some(message)) => self.read(&message),
                 Ok(None) => return,

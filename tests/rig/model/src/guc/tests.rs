@@ -18,10 +18,11 @@ const IMAGE: u64 = 0x4000;
 const RING: u64 = 0x6000;
 const SEMAPHORE: u64 = 0x7000;
 
-/// A driver and its GPU's firmware, which acts when it is told to and not by itself.
+/// A driver and its GPU.
 struct Driver {
-    firmware: Firmware,
-    inbox: Receiver<Event>,
+    gpu: Arc<Gpu>,
+    guc: Arc<Guc>,
+    engines: Vec<Arc<Engine>>,
     to_guc: ctb::Ring,
     to_host: ctb::Ring,
 }
@@ -33,26 +34,19 @@ impl Driver {
         for page in 0..16u64 {
             gpu.bar0.span(ggtt::OFFSET + page * 8, 8).unwrap().write(&(page << 12 | 0b11).to_le_bytes());
         }
-        let (sender, inbox) = crossbeam_channel::unbounded();
-        let start = |kind| Engine::start(kind, gpu.clone(), sender.clone()).unwrap();
-        let firmware = Firmware {
-            engines: KINDS.into_iter().map(start).collect(),
-            gpu,
-            config: SelfConfig::default(),
-            connected: false,
-            contexts: BTreeMap::new(),
-            leaving: Vec::new(),
-            outbox: VecDeque::new(),
-        };
+        let guc = Guc::start(gpu.clone()).unwrap();
+        let start = |kind| Engine::start(kind, gpu.clone(), guc.clone()).unwrap();
+        let engines: Vec<_> = KINDS.into_iter().map(start).collect();
+        guc.connect(engines.clone());
         let ring = |descriptor| ctb::Ring { descriptor, buffer: descriptor + 0x800, length: 512 };
-        let mut driver = Driver { firmware, inbox, to_guc: ring(TO_GUC), to_host: ring(TO_HOST) };
+        let mut driver = Driver { gpu, guc, engines, to_guc: ring(TO_GUC), to_host: ring(TO_HOST) };
         driver.connect();
         driver
     }
 
     fn connect(&mut self) {
-        assert_eq!(self.firmware.mail([messages::VF_RESET.into(), 0, 0, 0])[0], success(0));
-        assert_eq!(self.firmware.mail([messages::MATCH_VERSION.into(), 1 << 16 | 2 << 8, 0, 0])[1], mailbox::VERSION);
+        assert_eq!(self.guc.mail([messages::VF_RESET.into(), 0, 0, 0])[0], success(0));
+        assert_eq!(self.guc.mail([messages::MATCH_VERSION.into(), 1 << 16 | 2 << 8, 0, 0])[1], mailbox::VERSION);
         for (key, value) in [
             (0x0900, INTERRUPTS + 0x190),
             (0x0901, INTERRUPTS + 0x419),
@@ -63,43 +57,38 @@ impl Driver {
             (0x0906, self.to_host.descriptor),
             (0x0907, 2048),
         ] {
-            let answer = self.firmware.mail([messages::SELF_CFG.into(), key << 16 | 2, value as u32, 0]);
+            let answer = self.guc.mail([messages::SELF_CFG.into(), key << 16 | 2, value as u32, 0]);
             assert_eq!(answer[0], success(1), "{key:#x}");
         }
-        assert_eq!(self.firmware.mail([messages::CONTROL_CTB.into(), 1, 0, 0])[0], success(0));
+        assert_eq!(self.guc.mail([messages::CONTROL_CTB.into(), 1, 0, 0])[0], success(0));
     }
 
-    /// Sends a message that wants no answer, and lets the firmware act.
+    /// Sends a message that wants no answer.
     fn tell(&mut self, action: u16, words: &[u32]) {
         self.send(0, 1 << 28 | u32::from(action), words);
     }
 
     fn send(&mut self, fence: u16, first: u32, words: &[u32]) {
         let message: Vec<u32> = std::iter::once(first).chain(words.iter().copied()).collect();
-        assert!(self.to_guc.send(&self.firmware.gpu.ggtt, fence, &message).unwrap());
-        self.firmware.handle(Event::Doorbell);
-        self.firmware.deliver();
+        assert!(self.to_guc.send(&self.gpu.ggtt, fence, &message).unwrap());
+        self.guc.doorbell();
     }
 
-    /// The next message of the firmware, which may first have to hear of its engines.
-    fn hear(&mut self) -> Vec<u32> {
+    /// The next message of the firmware.
+    fn hear(&self) -> Vec<u32> {
+        let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            if let Some(message) = self.to_host.receive(&self.firmware.gpu.ggtt).unwrap() {
+            if let Some(message) = self.to_host.receive(&self.gpu.ggtt).unwrap() {
                 return message.words;
             }
-            let deadline = self.firmware.next_deadline().unwrap_or_else(|| Instant::now() + Duration::from_secs(20));
-            match self.inbox.recv_deadline(deadline) {
-                Ok(event) => self.firmware.handle(event),
-                Err(_) => assert!(self.firmware.next_deadline().is_some(), "the firmware has nothing to say"),
-            }
-            self.firmware.force_late_ones();
-            self.firmware.deliver();
+            assert!(Instant::now() < deadline, "the firmware has nothing to say");
+            thread::yield_now();
         }
     }
 
     /// Registers context number 9 for bcs0, with these commands in its ring, and lets it run.
     fn start(&mut self, commands: &[u32]) {
-        let memory = &self.firmware.gpu.ggtt;
+        let memory = &self.gpu.ggtt;
         for (index, word) in commands.iter().enumerate() {
             memory.write32(RING + index as u64 * 4, *word).unwrap();
         }
@@ -113,7 +102,7 @@ impl Driver {
     }
 
     fn engine(&self) -> &Engine {
-        &self.firmware.engines[1]
+        &self.engines[1]
     }
 
     fn wait_until_running(&self) {
@@ -130,14 +119,14 @@ const WAIT: [u32; 5] = [0x1c << 23 | 1 << 22 | 4 << 12 | 3, 1, SEMAPHORE as u32,
 fn a_context_lives_from_its_registration_to_its_end() {
     let mut driver = Driver::new();
     driver.start(&[0x20 << 23 | 1 << 22 | 2, SEMAPHORE as u32, 0, 5]);
-    while driver.firmware.gpu.ggtt.read32(SEMAPHORE) != Ok(5) {
+    while driver.gpu.ggtt.read32(SEMAPHORE) != Ok(5) {
         thread::yield_now();
     }
     driver.tell(messages::SCHED_CONTEXT_MODE_SET, &[9, 0]);
     assert_eq!(driver.hear(), [event(messages::SCHED_CONTEXT_MODE_DONE), 9, 0]);
     driver.tell(messages::DEREGISTER_CONTEXT, &[9]);
     assert_eq!(driver.hear(), [event(messages::DEREGISTER_CONTEXT_DONE), 9]);
-    assert_eq!(driver.firmware.gpu.ggtt.read32(INTERRUPTS + 0x19c), Ok(0xff00_0000), "the interrupt is marked");
+    assert_eq!(driver.gpu.ggtt.read32(INTERRUPTS + 0x19c), Ok(0xff00_0000), "the interrupt is marked");
 }
 
 #[test]
@@ -185,7 +174,7 @@ fn invalidations_are_acknowledged_and_done_unless_one_is_to_be_skipped() {
     let mut driver = Driver::new();
     let page = Leaf { target: 0, length: 4096, in_vram: true, writable: true, atomic: true, null: false, level: 0 };
     driver.engine().tlb().insert(3, 0x5000, page);
-    driver.firmware.gpu.mishaps.arm(Subject::Invalidation, Mishap::Skip, 1);
+    driver.gpu.mishaps.arm(Subject::Invalidation, Mishap::Skip, 1);
     for (number, left) in [(77, 1), (78, 0)] {
         driver.tell(messages::TLB_INVALIDATION, &[number, 1, 3, 0x4000, 0, 2]);
         assert_eq!(driver.hear(), [event(messages::TLB_INVALIDATION_DONE), number]);
@@ -206,14 +195,13 @@ fn requests_are_answered_and_unknown_ones_refused() {
 
 #[test]
 fn the_table_of_what_the_gpu_has_is_written_where_there_is_room() {
-    let mut driver = Driver::new();
+    let driver = Driver::new();
     let ask = |room| [messages::GET_HWCONFIG.into(), SEMAPHORE as u32, 0, room];
-    let length = driver.firmware.mail(ask(0))[0] & 0xffff;
-    assert_eq!(driver.firmware.mail(ask(4))[0], failure(error::INVALID_SIZE));
-    assert_eq!(driver.firmware.mail(ask(length))[0], success(length));
-    let written: Vec<u32> = (0..u64::from(length) / 4)
-        .map(|index| driver.firmware.gpu.ggtt.read32(SEMAPHORE + index * 4).unwrap())
-        .collect();
+    let length = driver.guc.mail(ask(0))[0] & 0xffff;
+    assert_eq!(driver.guc.mail(ask(4))[0], failure(error::INVALID_SIZE));
+    assert_eq!(driver.guc.mail(ask(length))[0], success(length));
+    let written: Vec<u32> =
+        (0..u64::from(length) / 4).map(|index| driver.gpu.ggtt.read32(SEMAPHORE + index * 4).unwrap()).collect();
     assert_eq!(written, hwconfig::words().collect::<Vec<_>>());
 }
 
@@ -223,7 +211,7 @@ fn messages_wait_for_room_in_the_command_buffer() {
     for number in 0..300 {
         driver.tell(messages::TLB_INVALIDATION_ALL, &[number, 0]);
     }
-    assert!(!driver.firmware.outbox.is_empty());
+    assert!(!driver.guc.firmware.lock().outbox.is_empty());
     for number in 0..300 {
         assert_eq!(driver.hear(), [event(messages::TLB_INVALIDATION_DONE), number]);
     }
