@@ -8,6 +8,8 @@
 #   make uninstall  what install put there
 #   make header     writes include/xeplace.h anew, from capi/src
 #   make bench      what the library costs beyond the kernel's own calls
+#   make check-kernel   the tests on the unmodified xe driver, in QEMU on modelled GPUs (tests/rig/README.md)
+#   make rig-shell      a shell there; MACHINE names one of tests/rig/machines
 
 CARGO   ?= cargo
 CC      ?= cc
@@ -60,6 +62,15 @@ header:
 bench:
 	$(CARGO) run --release --locked -p xeplace-bench
 
+rig := $(CARGO) run --release --quiet --locked --manifest-path tests/rig/Cargo.toml \
+	--target-dir $(or $(CARGO_TARGET_DIR),target) -p xeplace-rig --
+
+check-kernel:
+	@$(rig) run $(MACHINE)
+
+rig-shell:
+	@$(rig) shell $(MACHINE)
+
 install:
 	@test -e $(so) -a -e $(archive) -a -e $(command) || { echo "nothing to install yet: run make first" >&2; exit 1; }
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir) $(DESTDIR)$(includedir) $(DESTDIR)$(pkgconfigdir) \
@@ -81,4 +92,4 @@ uninstall:
 		$(foreach header,$(headers),$(DESTDIR)$(includedir)/$(notdir $(header))) \
 		$(foreach page,$(pages),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
-.PHONY: all library demo check header bench install uninstall
+.PHONY: all library demo check check-kernel rig-shell header bench install uninstall

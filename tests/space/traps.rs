@@ -186,6 +186,7 @@ fn memory_that_the_cpu_may_not_write_is_no_gpu_s_to_read() {
     let outcome = space.prefetch(range, pair.vram(pair.a), &[]).unwrap();
     assert_eq!(obstacles(&outcome), [&Obstacle::ReadOnly]);
     assert_eq!(outcome.bytes_in_place, 2 * MIB);
+    println!("rig: expects kernel log Engine memory CAT error: class=bcs");
     // The library refuses it; the driver would end the queue.
     assert_eq!(space.touch(pair.a, part(range, 0, PAGE), Access::Read).unwrap_err().errno(), libc::EINVAL);
     let (vm, _) = space.members().unwrap()[0];
