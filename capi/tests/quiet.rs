@@ -59,9 +59,10 @@ fn promise_6_a_runtime_is_not_surprised() {
     the_environment_is_not_read();
 }
 
-/// How many threads there are, and which signals are caught, blocked and ignored.
+/// How many threads there are, and which signals are caught, ignored and, by this thread, blocked. (The first thread blocks
+/// all of them for as long as it takes to make another one.)
 fn process() -> Vec<String> {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
     let told = |line: &&str| ["Threads:", "SigCgt:", "SigBlk:", "SigIgn:"].iter().any(|name| line.starts_with(name));
     status.lines().filter(told).map(str::to_owned).collect()
 }
