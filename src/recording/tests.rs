@@ -254,7 +254,8 @@ proptest! {
             fs::write(path, &content).unwrap();
         }
         if let Ok(machine) = Machine::recorded(directory.path()) {
-            prop_assert!(all_of(&machine).len() > machine.gpus().len());
+            // Each GPU that is left answers; there may be none.
+            prop_assert!(all_of(&machine).len() >= machine.gpus().len());
         }
     }
 }
