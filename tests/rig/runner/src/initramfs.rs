@@ -62,7 +62,10 @@ pub fn write(common: &Path, machine: &Machine, programs: &Programs, to: &Path) -
     std::io::copy(&mut fs::File::open(common)?, &mut out)?;
     let mut archive = Archive::new(out);
     let gpus = machine.gpus().count();
-    let facts = format!("GPUS={gpus}\nexport RIG_GROUPS={} {ON_HOST}=1\n", quoted(&machine.groups_text()));
+    let mut facts = format!("GPUS={gpus}\nexport RIG_GROUPS={} {ON_HOST}=1\n", quoted(&machine.groups_text()));
+    for (name, value) in &machine.variables {
+        facts += &format!("export {name}={}\n", quoted(value));
+    }
     archive.file("rig/machine", 0o644, facts.as_bytes())?;
     archive.file("rig/welcome", 0o644, welcome(programs).as_bytes())?;
     for (place, run) in machine.runs.iter().enumerate() {

@@ -28,6 +28,9 @@ pub struct Machine {
     /// What runs there, in this order.
     #[serde(rename = "run")]
     pub runs: Vec<Run>,
+    /// What the command line gives to all that runs there.
+    #[serde(skip)]
+    pub variables: Vec<(String, String)>,
 }
 
 fn default_memory() -> u32 {

@@ -58,6 +58,12 @@ enum Command {
         /// Ask the GPU model for this as each run begins, such as "skip 0 invalidation 3": a good test then fails
         #[arg(long, value_name = "REQUEST")]
         mishap: Vec<String>,
+        /// Give the tests this variable, such as SEED=7
+        #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+        set: Vec<(String, String)>,
+        /// Let each run take so many seconds, whatever its machine's file says
+        #[arg(long, value_name = "SECONDS")]
+        limit: Option<u32>,
         #[command(flatten)]
         gpus: Gpus,
     },
@@ -104,8 +110,12 @@ fn act(arguments: Arguments) -> Result<bool> {
             machines.iter().for_each(report::list);
             Ok(true)
         }
-        Command::Run { machines: names, only, mishap, gpus } => {
+        Command::Run { machines: names, only, mishap, set, limit, gpus } => {
             let mut machines = named(machines, &names)?;
+            for machine in &mut machines {
+                machine.variables = set.clone();
+                machine.runs.iter_mut().for_each(|run| run.limit = limit.unwrap_or(run.limit));
+            }
             if let Some(only) = &only {
                 machines.iter_mut().for_each(|machine| machine.runs.retain(|run| run.name().contains(only)));
                 machines.retain(|machine| !machine.runs.is_empty());
@@ -118,6 +128,13 @@ fn act(arguments: Arguments) -> Result<bool> {
             shell(&paths, &prepare(&paths, &arguments.setup, gpus, Vec::new())?, machine)
         }
     }
+}
+
+/// `NAME=VALUE` in two.
+fn variable(text: &str) -> Result<(String, String)> {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
+    let found = text.split_once('=').filter(|(name, _)| is_name(name));
+    found.map(|(name, value)| (name.to_owned(), value.to_owned())).context("a variable is NAME=VALUE")
 }
 
 fn named(machines: Vec<Machine>, names: &[String]) -> Result<Vec<Machine>> {

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs a scenario on both machines, step by step, until they differ.
+
+use crate::{step::Step, view, world::World};
+use std::fmt;
+use xeplace::Machine;
+
+/// Where the windows of the two worlds lie.
+const BASES: [u64; 2] = [1 << 44, 2 << 44];
+
+/// The two machines, the driver's first.
+pub struct Pair {
+    pub machines: [Machine; 2],
+    pub names: [&'static str; 2],
+}
+
+/// A step after which the machines are not alike.
+#[derive(Debug)]
+pub struct Difference {
+    /// How many steps it took.
+    pub steps: usize,
+    lines: Vec<String>,
+}
+
+impl Pair {
+    /// Runs `scenario` on both.
+    pub fn run(&self, scenario: &[Step]) -> Result<(), Difference> {
+        let mut worlds = [0, 1].map(|index| World::new(&self.machines[index], BASES[index]));
+        for (index, step) in scenario.iter().enumerate() {
+            let seen = worlds.each_mut().map(|world| {
+                let mut seen = vec![world.perform(step)];
+                seen.extend(view::everything(world));
+                seen
+            });
+            if seen[0] != seen[1] {
+                return Err(Difference { steps: index + 1, lines: self.unlike(&seen) });
+            }
+        }
+        Ok(())
+    }
+
+    /// The lines that only one of them says.
+    fn unlike(&self, seen: &[Vec<String>; 2]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (one, other) in [(0, 1), (1, 0)] {
+            for line in seen[one].iter().filter(|line| !seen[other].contains(line)) {
+                lines.push(format!("{:9} {line}", self.names[one]));
+            }
+        }
+        if lines.is_empty() { vec!["the same lines in another order".to_owned()] } else { lines }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "after step {}:", self.steps)?;
+        self.lines.iter().try_for_each(|line| writeln!(out, "    {line}"))
+    }
+}
+
+/// A scenario with what it ended in, to be read by people.
+pub fn told(scenario: &[Step], difference: &Difference) -> String {
+    let steps: Vec<String> = scenario[..difference.steps].iter().map(|step| format!("    {step}\n")).collect();
+    format!("{}{difference}", steps.concat())
+}
