@@ -3,15 +3,18 @@
 
 use crate::{step::Step, view, world::World};
 use std::fmt;
+use tempfile::TempDir;
 use xeplace::Machine;
 
 /// Where the windows of the two worlds lie.
 const BASES: [u64; 2] = [1 << 44, 2 << 44];
 
-/// The two machines, the driver's first.
+/// The two machines.
 pub struct Pair {
     pub machines: [Machine; 2],
-    pub names: [&'static str; 2],
+    names: [&'static str; 2],
+    /// The second one's files.
+    _recording: TempDir,
 }
 
 /// A step after which the machines are not alike.
@@ -23,6 +26,15 @@ pub struct Difference {
 }
 
 impl Pair {
+    /// `machine`, and a simulation of what was recorded of it.
+    pub fn with_recording_of(machine: Machine, names: [&'static str; 2]) -> Pair {
+        let recording = tempfile::tempdir().expect("a directory");
+        machine.record(recording.path()).expect("a recording");
+        let simulated = Machine::recorded(recording.path()).expect("a simulation of it");
+        simulated.simulation().expect("a simulation").privileged(true);
+        Pair { machines: [machine, simulated], names, _recording: recording }
+    }
+
     /// Runs `scenario` on both.
     pub fn run(&self, scenario: &[Step]) -> Result<(), Difference> {
         let mut worlds = [0, 1].map(|index| World::new(&self.machines[index], BASES[index]));

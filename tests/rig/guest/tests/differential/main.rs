@@ -14,12 +14,7 @@ use xeplace::Machine;
 
 /// This guest, and a simulation of what was recorded of it.
 fn guest_and_simulation() -> Pair {
-    let guest = Machine::open().unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    guest.record(directory.path()).unwrap();
-    let simulated = Machine::recorded(directory.path()).unwrap();
-    simulated.simulation().unwrap().privileged(true);
-    Pair { machines: [guest, simulated], names: ["driver", "simulated"] }
+    Pair::with_recording_of(Machine::open().unwrap(), ["driver", "simulated"])
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -42,4 +37,13 @@ fn a_scenario_by_hand() {
     if let Err(difference) = guest_and_simulation().run(&scenario) {
         panic!("{}", told(&scenario, &difference));
     }
+}
+
+#[test]
+fn a_simulation_is_like_itself() {
+    let described = Machine::simulated("cpu=client switch(2x bmg vram=64M)").unwrap();
+    described.simulation().unwrap().privileged(true);
+    let pair = Pair::with_recording_of(described, ["described", "recorded"]);
+    let found = generate::differences(&pair, 1, 20);
+    assert!(found.is_empty(), "{} differences\n\n{}", found.len(), found.join("\n"));
 }
