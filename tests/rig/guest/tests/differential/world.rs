@@ -129,7 +129,12 @@ impl World {
     fn gpu_touch(&self, gpu: GpuId, access: Access, part: Part) -> Said {
         let faults = || self.machine.gpu(gpu).and_then(|gpu| gpu.counters()).map(|found| found.page_faults);
         let before = faults().map_err(view::error)?;
-        self.space.touch(gpu, self.window.range(part), access).map_err(view::error)?;
+        if let Err(refused) = self.space.touch(gpu, self.window.range(part), access) {
+            if self.machine.simulation().is_none() && refused.errno() == libc::EIO {
+                println!("rig: expects kernel log Engine memory CAT error");
+            }
+            return Err(view::error(refused));
+        }
         Ok(format!("{} faults", faults().map_err(view::error)? - before))
     }
 
