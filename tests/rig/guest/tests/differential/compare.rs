@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs a scenario on both machines, step by step, until they differ.
 
-use crate::{step::Step, view, world::World};
+use crate::{calls::Caller, step::Step, view, world::World};
 use std::fmt;
 use tempfile::TempDir;
 use xeplace::Machine;
@@ -35,13 +35,16 @@ impl Pair {
         Pair { machines: [machine, simulated], names, _recording: recording }
     }
 
-    /// Runs `scenario` on both.
+    /// Runs `scenario` on both, and compares what is seen after each step.
     pub fn run(&self, scenario: &[Step]) -> Result<(), Difference> {
         let mut worlds = [0, 1].map(|index| World::new(&self.machines[index], BASES[index]));
         for (index, step) in scenario.iter().enumerate() {
             let seen = worlds.each_mut().map(|world| {
                 let mut seen = vec![world.perform(step)];
-                seen.extend(view::everything(world));
+                seen.extend(view::memory(world));
+                if index + 1 == scenario.len() {
+                    seen.extend(view::explanations(world));
+                }
                 seen
             });
             if seen[0] != seen[1] {
@@ -49,6 +52,15 @@ impl Pair {
             }
         }
         Ok(())
+    }
+
+    /// What one of them answers to odd requests.
+    pub fn answers(&self, index: usize) -> Vec<String> {
+        let mut world = World::new(&self.machines[index], BASES[index]);
+        let driver = world.driver();
+        let mut caller = Caller::new(&*driver, &self.machines[index], &mut world.window);
+        caller.ask();
+        caller.answers
     }
 
     /// The lines that only one of them says.

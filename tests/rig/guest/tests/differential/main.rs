@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The simulated machine is like the driver: scenarios run on both, and whatever can be seen must be equal after each step.
 
+mod calls;
 mod compare;
 mod generate;
 mod parse;
@@ -8,6 +9,7 @@ mod step;
 mod view;
 mod window;
 mod world;
+mod written;
 
 use compare::{Pair, told};
 use xeplace::Machine;
@@ -31,12 +33,27 @@ fn scenarios_made_up_from_a_seed_end_alike() {
 
 #[test]
 #[ignore = "needs the rig's guest"]
-fn a_scenario_by_hand() {
-    let Ok(text) = std::env::var("SCENARIO") else { return };
-    let scenario = parse::scenario(&text.replace(';', "\n"));
-    if let Err(difference) = guest_and_simulation().run(&scenario) {
-        panic!("{}", told(&scenario, &difference));
+fn scenarios_written_by_hand_end_alike() {
+    let pair = guest_and_simulation();
+    let mut found = Vec::new();
+    for (about, text) in written::SCENARIOS {
+        let scenario = parse::scenario(text);
+        if let Err(difference) = pair.run(&scenario) {
+            found.push(format!("{about}:\n{}", told(&scenario, &difference)));
+        }
     }
+    assert!(found.is_empty(), "{} differences\n\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+#[ignore = "needs the rig's guest"]
+fn odd_requests_are_answered_alike() {
+    let pair = guest_and_simulation();
+    let [driver, simulated] = [0, 1].map(|index| pair.answers(index));
+    assert!(driver.len() > 500 && driver.len() == simulated.len());
+    let unlike = driver.iter().zip(&simulated).filter(|(driver, simulated)| driver != simulated);
+    let unlike: Vec<_> = unlike.map(|(driver, simulated)| format!("driver    {driver}\nsimulated {simulated}\n")).collect();
+    assert!(unlike.is_empty(), "{} of {} differ\n\n{}", unlike.len(), driver.len(), unlike.join("\n"));
 }
 
 #[test]

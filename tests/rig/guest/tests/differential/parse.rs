@@ -68,6 +68,7 @@ fn call(word: &str) -> Option<Call> {
         ("atomics", mode) => Call::Atomics(named(&MODES, mode)?),
         ("prefetch", "consult") => Call::Prefetch(None),
         ("prefetch", region) => Call::Prefetch(Some(number(region)?)),
+        ("touch", access) => Call::Touch(named(&ACCESSES, access)?),
         ("mirror", "") => Call::Mirror,
         ("unmirror", "") => Call::Unmirror,
         _ => return None,

@@ -92,6 +92,8 @@ pub enum Call {
     Atomics(Atomics),
     /// PREFETCH to a region by its number, or as advised (`consult`).
     Prefetch(Option<u32>),
+    /// A touch that the library would refuse: never of guard pages, for the driver would not end it.
+    Touch(Access),
     /// MAP of a mirror.
     Mirror,
     /// UNMAP.
@@ -173,6 +175,7 @@ impl fmt::Display for Call {
             Call::Atomics(mode) => write!(out, "atomics={}", name(&MODES, mode)),
             Call::Prefetch(Some(region)) => write!(out, "prefetch={region}"),
             Call::Prefetch(None) => out.write_str("prefetch=consult"),
+            Call::Touch(access) => write!(out, "touch={}", name(&ACCESSES, access)),
             Call::Mirror => out.write_str("mirror"),
             Call::Unmirror => out.write_str("unmirror"),
         }

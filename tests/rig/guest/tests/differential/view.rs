@@ -5,10 +5,9 @@
 use crate::{step::Part, window::Window, world::World};
 use xeplace::{Confidence, Error, Obstacle, Outcome, Place, Range, Report, uapi::*};
 
-/// Everything that can be seen: where pages are, why not elsewhere, and what each vm was told.
-pub fn everything(world: &World) -> Vec<String> {
+/// Where pages are, and what each vm was told.
+pub fn memory(world: &World) -> Vec<String> {
     let mut seen = residency(world);
-    seen.extend(explanations(world));
     seen.extend(attributes(world));
     seen
 }
@@ -23,7 +22,8 @@ fn residency(world: &World) -> Vec<String> {
     there.map(|run| format!("{} in {}", at(&world.window, run.range), said(run.place))).collect()
 }
 
-fn explanations(world: &World) -> Vec<String> {
+/// Why pages are not where they were wished.
+pub fn explanations(world: &World) -> Vec<String> {
     let found = world.space.explain(world.window.whole()).expect("an explanation");
     let said = |found: &xeplace::Explanation| {
         let obstacles: Vec<String> = found.obstacles.iter().map(obstacle).collect();

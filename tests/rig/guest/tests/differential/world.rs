@@ -129,12 +129,10 @@ impl World {
     fn gpu_touch(&self, gpu: GpuId, access: Access, part: Part) -> Said {
         let faults = || self.machine.gpu(gpu).and_then(|gpu| gpu.counters()).map(|found| found.page_faults);
         let before = faults().map_err(view::error)?;
-        if let Err(refused) = self.space.touch(gpu, self.window.range(part), access) {
-            if self.machine.simulation().is_none() && refused.errno() == libc::EIO {
-                println!("rig: expects kernel log Engine memory CAT error");
-            }
-            return Err(view::error(refused));
-        }
+        self.space.touch(gpu, self.window.range(part), access).map_err(|refused| {
+            self.lost_queue(refused.errno());
+            view::error(refused)
+        })?;
         Ok(format!("{} faults", faults().map_err(view::error)? - before))
     }
 
@@ -214,6 +212,7 @@ impl World {
                 let op = DRM_XE_VM_BIND_OP_PREFETCH;
                 bind(&*driver, (fd, vm_id), range, drm_xe_vm_bind_op { op, prefetch_mem_region_instance, ..plain() })
             }
+            Call::Touch(access) => driver.gpu_touch((fd, vm_id), range, access),
             Call::Mirror => {
                 let (op, flags) = (DRM_XE_VM_BIND_OP_MAP, DRM_XE_VM_BIND_FLAG_CPU_ADDR_MIRROR);
                 bind(&*driver, (fd, vm_id), range, drm_xe_vm_bind_op { op, flags, pat_index: WRITE_BACK, ..plain() })
@@ -223,7 +222,15 @@ impl World {
                 bind(&*driver, (fd, vm_id), range, drm_xe_vm_bind_op { op, ..plain() })
             }
         });
-        done(answer.map_err(view::error)?)
+        let answer = answer.map_err(view::error)?;
+        done(answer.inspect_err(|refused| self.lost_queue(refused.raw_os_error().unwrap_or(0))))
+    }
+
+    /// A fault that the driver could not serve has cost a queue, and the kernel says so.
+    fn lost_queue(&self, errno: i32) {
+        if errno == libc::EIO && self.machine.simulation().is_none() {
+            println!("rig: expects kernel log Engine memory CAT error|Timedout job");
+        }
     }
 
     /// A location as MADVISE names it: descriptor and region.
