@@ -32,6 +32,7 @@ fn difference(pair: &Pair, seed: u64) -> Option<String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    pair.begins(&format!("of seed {seed}"));
     let gpus = pair.machines[0].gpus().len() as u32;
     let outcome = runner.run(&scenario(gpus), |scenario| {
         pair.run(&scenario).map_err(|difference| TestCaseError::fail(told(&scenario, &difference)))

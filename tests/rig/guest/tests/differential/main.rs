@@ -38,6 +38,7 @@ fn scenarios_written_by_hand_end_alike() {
     let mut found = Vec::new();
     for (about, text) in written::SCENARIOS {
         let scenario = parse::scenario(text);
+        pair.begins(about);
         if let Err(difference) = pair.run(&scenario) {
             found.push(format!("{about}:\n{}", told(&scenario, &difference)));
         }

@@ -26,7 +26,11 @@ fn residency(world: &World) -> Vec<String> {
 pub fn explanations(world: &World) -> Vec<String> {
     let found = world.space.explain(world.window.whole()).expect("an explanation");
     let said = |found: &xeplace::Explanation| {
-        let obstacles: Vec<String> = found.obstacles.iter().map(obstacle).collect();
+        let is_of_figures = |obstacle: &&Obstacle| {
+            matches!(obstacle, Obstacle::Full { .. } | Obstacle::NeverTouched | Obstacle::NotMovedYet)
+        };
+        let obstacles: Vec<String> =
+            found.obstacles.iter().filter(|obstacle| !is_of_figures(obstacle)).map(obstacle).collect();
         format!("{} not in {}: {}", at(&world.window, found.range), found.wished, obstacles.join(", "))
     };
     found.iter().map(said).collect()
@@ -106,6 +110,9 @@ pub fn report(report: &Report) -> String {
     }
     said
 }
+
+/// What the simulation answers to a touch whose fault the driver would never stop serving.
+pub const ENDLESS: &str = "refused: errno 110";
 
 pub fn error(error: Error) -> String {
     format!("errno {}", error.errno())

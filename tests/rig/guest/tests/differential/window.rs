@@ -101,20 +101,21 @@ impl Window {
         Ok(())
     }
 
+    /// Says what has changed: to protect what is protected so already is nothing to the kernel.
     pub fn protect(&mut self, part: Part, protection: Protection) -> io::Result<Vec<Part>> {
-        let mapped = self.mapped(part);
+        let unlike = self.runs(part, |page| page.is_some_and(|page| page.protection != protection));
         let flags = match protection {
             Protection::None => libc::PROT_NONE,
             Protection::Read => libc::PROT_READ,
             Protection::Write => libc::PROT_READ | libc::PROT_WRITE,
         };
-        for run in &mapped {
+        for run in &unlike {
             let (address, length) = self.span(*run);
             // SAFETY: as for munmap.
             check(unsafe { libc::mprotect(address, length, flags) })?;
             self.pages[at(*run)].iter_mut().flatten().for_each(|page| page.protection = protection);
         }
-        Ok(mapped)
+        Ok(unlike)
     }
 
     pub fn discard(&mut self, part: Part) -> io::Result<Vec<Part>> {
