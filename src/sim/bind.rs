@@ -13,8 +13,11 @@ use crate::{range::PAGE, uapi::*};
 /// Virtual address bits of a discrete GPU since Battlemage (`xe_pci.c`).
 pub(super) const VA_BITS: u32 = 48;
 pub(super) const VM_SIZE: u64 = 1 << VA_BITS;
-/// Entries of the page attribute table of Xe2 (`xe_pat.c`).
-pub(super) const PAT_ENTRIES: u32 = 32;
+/// Whether the page attribute table of Xe2 has such an entry, which the hardware does not keep for itself
+/// (`xe2_pat_table` in `xe_pat.c`).
+pub(super) fn is_pat_index(index: u32) -> bool {
+    matches!(index, 0..=15 | 20..=27)
+}
 
 const BIND_FLAGS: u32 = DRM_XE_VM_BIND_FLAG_READONLY
     | DRM_XE_VM_BIND_FLAG_IMMEDIATE
@@ -74,7 +77,7 @@ impl State {
             || op.pad2 != 0
             || op.reserved != [0; 3]
             || (mirror && !(vm.fault_mode && features.mirror))
-            || u32::from(op.pat_index) >= PAT_ENTRIES
+            || !is_pat_index(op.pat_index.into())
             || op.op > DRM_XE_VM_BIND_OP_PREFETCH
             || op.flags & !known != 0
             || (op.obj != 0 && unbacked)

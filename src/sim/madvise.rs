@@ -3,7 +3,7 @@
 
 use super::{
     Answer,
-    bind::{PAT_ENTRIES, VM_SIZE},
+    bind::{VM_SIZE, is_pat_index},
     migrate::errno,
     open_files::{FileId, Opened},
     process::Process,
@@ -70,7 +70,7 @@ impl State {
                     && place.reserved == 0
             }
             DRM_XE_MEM_RANGE_ATTR_ATOMIC => value.val <= DRM_XE_ATOMIC_CPU && value.pad == 0 && value.reserved == 0,
-            DRM_XE_MEM_RANGE_ATTR_PAT => value.val < PAT_ENTRIES && value.pad == 0 && value.reserved == 0,
+            DRM_XE_MEM_RANGE_ATTR_PAT => is_pat_index(value.val) && value.pad == 0 && value.reserved == 0,
             DRM_XE_VMA_ATTR_PURGEABLE_STATE => {
                 features.purgeable && value.val <= DRM_XE_VMA_PURGEABLE_STATE_DONTNEED && value.pad == 0
             }

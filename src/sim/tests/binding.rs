@@ -74,6 +74,7 @@ fn operations_are_checked_before_the_syncs_are_read() {
         drm_xe_vm_bind_op { flags: 0, ..good },
         drm_xe_vm_bind_op { op: DRM_XE_VM_BIND_OP_UNMAP, ..good },
         drm_xe_vm_bind_op { op: 5, flags: 0, ..good },
+        drm_xe_vm_bind_op { pat_index: 19, ..good },
         drm_xe_vm_bind_op { pat_index: 32, ..good },
         drm_xe_vm_bind_op { prefetch_mem_region_instance: 1, ..good },
         drm_xe_vm_bind_op { op: DRM_XE_VM_BIND_OP_PREFETCH, prefetch_mem_region_instance: 2, flags: 0, ..good },
