@@ -72,11 +72,8 @@ impl State {
         let regions = (2u32 << device.spec.tiles.len()) - 1;
         let region_known = (region == DRM_XE_CONSULT_MEM_ADVISE_PREF_LOC && features.consult)
             || 1u32.checked_shl(region).is_some_and(|bit| bit & regions != 0);
-        let refused = op.extensions != 0
-            || op.pad != 0
-            || op.pad2 != 0
-            || op.reserved != [0; 3]
-            || (mirror && !(vm.fault_mode && features.mirror))
+        // Nobody looks at the extensions, pads and reserved words of an operation.
+        let refused = (mirror && !(vm.fault_mode && features.mirror))
             || !is_pat_index(op.pat_index.into())
             || op.op > DRM_XE_VM_BIND_OP_PREFETCH
             || op.flags & !known != 0

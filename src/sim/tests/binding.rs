@@ -82,6 +82,8 @@ fn operations_are_checked_before_the_syncs_are_read() {
     for op in bad {
         refused(vm.bind_with(op, BindSyncs::Unreadable), libc::EINVAL);
     }
+    let unseen = drm_xe_vm_bind_op { extensions: 1, pad: 1, pad2: 1, reserved: [1; 3], ..good };
+    refused(vm.bind_with(unseen, BindSyncs::Unreadable), libc::EFAULT);
     assert!(vm.query(Range::ALL).is_empty(), "nothing was done");
     let plain = TestVm::bare(&sim, 0, DRM_XE_VM_CREATE_FLAG_LR_MODE);
     refused(plain.bind(good), libc::EINVAL);
