@@ -245,6 +245,12 @@ impl<'a> Caller<'a> {
                 self.try_bind(&format!("{name} with pat {pat}"), &bind);
             }
         }
+        for pat_index in 0..32 {
+            let op = DRM_XE_VM_BIND_OP_MAP_USERPTR;
+            let bind = self.bind(drm_xe_vm_bind_op { op, pat_index, ..Default::default() });
+            let answer = self.driver.vm_bind(self.fd(), &bind, BindSyncs::Unreadable);
+            self.note(format!("bind of a userptr with pat {pat_index}"), answer);
+        }
         for op in (0..8).chain([u32::MAX]) {
             for bit in 0..12 {
                 let flags = 1 << bit;
