@@ -19,6 +19,11 @@ pub(super) fn is_pat_index(index: u32) -> bool {
     matches!(index, 0..=15 | 20..=27)
 }
 
+/// Whether what the GPU caches under such an entry is coherent with the CPU's caches, one way at least.
+fn is_coherent(index: u16) -> bool {
+    matches!(index, 1 | 2 | 4 | 5 | 7 | 22 | 23 | 26 | 27)
+}
+
 const BIND_FLAGS: u32 = DRM_XE_VM_BIND_FLAG_READONLY
     | DRM_XE_VM_BIND_FLAG_IMMEDIATE
     | DRM_XE_VM_BIND_FLAG_NULL
@@ -82,7 +87,7 @@ impl State {
             || (!map && (unbacked || has(DRM_XE_VM_BIND_FLAG_DECOMPRESS)))
             || (map && op.obj == 0 && !unbacked)
             || (op.op == DRM_XE_VM_BIND_OP_UNMAP_ALL && (op.obj == 0 || op.addr != 0 || op.range != 0))
-            || (op.op == DRM_XE_VM_BIND_OP_MAP_USERPTR && op.obj != 0)
+            || (op.op == DRM_XE_VM_BIND_OP_MAP_USERPTR && (op.obj != 0 || !is_coherent(op.pat_index)))
             || (op.obj != 0 && (prefetch || op.op == DRM_XE_VM_BIND_OP_UNMAP))
             || (region != 0 && !prefetch)
             || (prefetch && !region_known)

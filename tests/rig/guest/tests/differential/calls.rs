@@ -40,8 +40,7 @@ impl<'a> Caller<'a> {
         window.touch(memory, xeplace::driver::Access::Write);
         let open = |index: usize| driver.open(machine.gpus()[index].node()).expect("a GPU's file");
         let (file, peer, range) = (open(0), open(1), window.range(memory));
-        let mut caller =
-            Caller { driver, file, peer, vm: UNKNOWN, plain_vm: UNKNOWN, range, answers: Vec::new() };
+        let mut caller = Caller { driver, file, peer, vm: UNKNOWN, plain_vm: UNKNOWN, range, answers: Vec::new() };
         caller.vm = caller.create(drm_xe_vm_create { flags: FAULTING, ..Default::default() }).expect("a vm");
         caller.plain_vm = caller.create(drm_xe_vm_create::default()).expect("a vm");
         let mirror = caller.mirror();
@@ -134,7 +133,8 @@ impl<'a> Caller<'a> {
         let null = File::open("/dev/null").expect("/dev/null");
         let (own, peer) = (self.file.as_raw_fd(), self.peer.as_raw_fd());
         let files = [("own", own), ("peer", peer), ("null", null.as_raw_fd()), ("closed", UNKNOWN as i32)];
-        for (name, number) in files.into_iter().chain([("default", 0), ("system", -1), ("-2", -2), ("least", i32::MIN)]) {
+        for (name, number) in files.into_iter().chain([("default", 0), ("system", -1), ("-2", -2), ("least", i32::MIN)])
+        {
             for (region_instance, migration_policy, reserved) in
                 [(0, 0, 0), (1, 0, 0), (2, 0, 0), (u16::MAX, 0, 0), (1, 1, 0), (1, 2, 0), (0, 1, 0), (1, 0, 1)]
             {
@@ -356,7 +356,9 @@ impl<'a> Caller<'a> {
         for (what, range) in [("memory", self.range), ("nothing", nowhere)] {
             let answer = self.driver.mincore(range, &mut vec![0; range.pages() as usize]);
             self.note(format!("mincore of {what}"), answer);
-            for (name, policy) in [("none", MemoryPolicy::default()), ("0", node(0)), ("9", node(9)), ("999", node(999))] {
+            for (name, policy) in
+                [("none", MemoryPolicy::default()), ("0", node(0)), ("9", node(9)), ("999", node(999))]
+            {
                 let answer = self.driver.mbind(range, &policy, false);
                 self.note(format!("mbind of {what} to node {name}"), answer);
                 let told = self.driver.get_mempolicy(range.start()).ok();

@@ -85,18 +85,15 @@ fn part() -> impl Strategy<Value = Part> {
 
 fn wish(gpus: u32) -> impl Strategy<Value = Wish> {
     let prefer = prop_oneof![1 => Just(Vec::new()), 6 => prop::collection::vec(place(gpus), 1..3)];
-    let atomics = prop::option::of(named(&MODES));
-    (prefer, atomics, prop::bool::weighted(0.2), some(gpus)).prop_map(|(prefer, atomics, only_system_pages, gpus)| Wish {
-        prefer,
-        atomics,
-        only_system_pages,
-        pat: None,
-        gpus,
-    })
+    let atomics = prop::option::weighted(0.3, named(&MODES));
+    let pat = prop::option::weighted(0.1, 0..5u16);
+    (prefer, atomics, prop::bool::weighted(0.1), pat, some(gpus)).prop_map(
+        |(prefer, atomics, only_system_pages, pat, gpus)| Wish { prefer, atomics, only_system_pages, pat, gpus },
+    )
 }
 
 fn place(gpus: u32) -> impl Strategy<Value = Place> {
-    prop_oneof![1 => Just(Place::Default), 1 => Just(Place::System), 3 => (0..gpus).prop_map(Place::Vram)]
+    prop_oneof![1 => Just(Place::Default), 1 => Just(Place::System), 1 => Just(Place::Node(0)), 4 => (0..gpus).prop_map(Place::Vram)]
 }
 
 /// Some of the GPUs, or none.
@@ -109,6 +106,7 @@ fn call(gpus: u32) -> impl Strategy<Value = Call> {
         3 => place(gpus).prop_map(Call::Prefer),
         1 => named(&MODES).prop_map(Call::Atomics),
         3 => select(vec![Some(0), Some(1), None]).prop_map(Call::Prefetch),
+        1 => named(&ACCESSES).prop_map(Call::Touch),
         1 => Just(Call::Mirror),
         1 => Just(Call::Unmirror),
     ]

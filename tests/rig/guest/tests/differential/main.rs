@@ -53,7 +53,8 @@ fn odd_requests_are_answered_alike() {
     let [driver, simulated] = [0, 1].map(|index| pair.answers(index));
     assert!(driver.len() > 500 && driver.len() == simulated.len());
     let unlike = driver.iter().zip(&simulated).filter(|(driver, simulated)| driver != simulated);
-    let unlike: Vec<_> = unlike.map(|(driver, simulated)| format!("driver    {driver}\nsimulated {simulated}\n")).collect();
+    let unlike: Vec<_> =
+        unlike.map(|(driver, simulated)| format!("driver    {driver}\nsimulated {simulated}\n")).collect();
     assert!(unlike.is_empty(), "{} of {} differ\n\n{}", unlike.len(), driver.len(), unlike.join("\n"));
 }
 

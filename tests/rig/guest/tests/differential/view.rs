@@ -43,8 +43,12 @@ fn attributes(world: &World) -> Vec<String> {
     for (vm, gpu) in world.space.members().expect("vms") {
         let whole = world.window.whole();
         let found = world.space.with_handle(vm, |fd, vm_id| -> std::io::Result<Vec<drm_xe_mem_range_attr>> {
-            let mut query =
-                drm_xe_vm_query_mem_range_attr { vm_id, start: whole.start(), range: whole.len(), ..Default::default() };
+            let mut query = drm_xe_vm_query_mem_range_attr {
+                vm_id,
+                start: whole.start(),
+                range: whole.len(),
+                ..Default::default()
+            };
             driver.vm_query_mem_range_attrs(fd, &mut query, &mut [])?;
             let mut found = vec![drm_xe_mem_range_attr::default(); query.num_mem_ranges as usize];
             if !found.is_empty() {

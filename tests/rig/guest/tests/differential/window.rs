@@ -173,7 +173,9 @@ impl Window {
             let now = self.pages[page as usize];
             match runs.last_mut() {
                 _ if !wanted(now) => {}
-                Some(last) if last.page + last.pages == page && self.pages[last.page as usize] == now => last.pages += 1,
+                Some(last) if last.page + last.pages == page && self.pages[last.page as usize] == now => {
+                    last.pages += 1
+                }
                 _ => runs.push(Part { page, pages: 1 }),
             }
         }

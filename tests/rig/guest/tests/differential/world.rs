@@ -35,13 +35,8 @@ impl World {
     /// Nothing has happened yet on `machine`, of whose memory the window at `base` is used.
     pub fn new(machine: &Machine, base: u64) -> World {
         let space = Space::create(machine).expect("a space");
-        let mut world = World {
-            machine: machine.clone(),
-            space,
-            window: Window::at(base),
-            files: Vec::new(),
-            others: Vec::new(),
-        };
+        let mut world =
+            World { machine: machine.clone(), space, window: Window::at(base), files: Vec::new(), others: Vec::new() };
         let driver = world.driver();
         let open = |gpu: &xeplace::Gpu| Some(driver.open(gpu.node()).expect("a GPU's file"));
         world.files = machine.gpus().iter().map(open).collect();
