@@ -22,7 +22,12 @@ impl State {
             return Err(libc::EINVAL);
         }
         self.mapped(range)?;
-        self.policies.spread(range.into(), *policy);
+        let policies = &mut self.pages.marks.policies;
+        if takes_none {
+            drop(policies.take(range.into()))
+        } else {
+            policies.spread(range.into(), *policy)
+        }
         if move_pages {
             let node = first_node(policy);
             self.nodes.spread(range.into(), node);
@@ -38,7 +43,8 @@ impl State {
             let is_in_ram = matches!(page, Page::Real(_) | Page::Ram);
             for address in (run.start..run.end).step_by(PAGE as usize) {
                 let moved = self.nodes.at(address).map(|(_, node)| *node);
-                let node = moved.or_else(|| self.policies.at(address).map(|(_, policy)| first_node(policy)));
+                let node =
+                    moved.or_else(|| self.pages.marks.policies.at(address).map(|(_, policy)| first_node(policy)));
                 let index = ((address - range.start()) / PAGE) as usize;
                 nodes[index] = if is_in_ram { node.unwrap_or(0) } else { -libc::ENOENT };
             }
@@ -49,7 +55,7 @@ impl State {
     pub(super) fn get_mempolicy(&self, address: u64) -> Answer<MemoryPolicy> {
         let process = Process::look(&self.pages.marks).map_err(errno)?;
         process.at(address).ok_or(libc::EFAULT)?;
-        Ok(self.policies.at(address).map_or_else(MemoryPolicy::default, |(_, policy)| *policy))
+        Ok(self.pages.marks.policies.at(address).map_or_else(MemoryPolicy::default, |(_, policy)| *policy))
     }
 
     fn mapped(&self, range: Range) -> Answer {

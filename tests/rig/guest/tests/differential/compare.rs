@@ -2,7 +2,7 @@
 //! Runs a scenario on both machines, step by step, until they differ.
 
 use crate::{calls::Caller, step::Step, view, world::World};
-use std::{fmt, fs};
+use std::{cell::Cell, fmt, fs};
 use tempfile::TempDir;
 use xeplace::Machine;
 
@@ -13,6 +13,8 @@ const BASES: [u64; 2] = [1 << 44, 2 << 44];
 pub struct Pair {
     pub machines: [Machine; 2],
     names: [&'static str; 2],
+    /// Steps after which they were alike, and scenarios that ended at a fault without end.
+    pub counted: [Cell<u64>; 2],
     /// The second one's files.
     _recording: TempDir,
 }
@@ -32,7 +34,7 @@ impl Pair {
         machine.record(recording.path()).expect("a recording");
         let simulated = Machine::recorded(recording.path()).expect("a simulation of it");
         simulated.simulation().expect("a simulation").privileged(true);
-        Pair { machines: [machine, simulated], names, _recording: recording }
+        Pair { machines: [machine, simulated], names, counted: Default::default(), _recording: recording }
     }
 
     /// Runs `scenario` on both, and compares what is seen after each step.
@@ -51,14 +53,20 @@ impl Pair {
             };
             let simulated = look(&mut second);
             if simulated[0] == view::ENDLESS {
+                self.count(1);
                 return Ok(());
             }
             let seen = [look(&mut first), simulated];
             if seen[0] != seen[1] {
                 return Err(Difference { steps: index + 1, lines: self.unlike(&seen) });
             }
+            self.count(0);
         }
         Ok(())
+    }
+
+    fn count(&self, what: usize) {
+        self.counted[what].set(self.counted[what].get() + 1);
     }
 
     /// Tells the kernel's log what begins, for the case that it does not end.

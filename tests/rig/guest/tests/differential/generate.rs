@@ -65,7 +65,7 @@ fn step(gpus: u32) -> impl Strategy<Value = Step> {
         4 => (select(vec![Access::Read, Access::Write]), part()).prop_map(|(access, part)| Step::Cpu(access, part)),
         6 => (gpu.clone(), named(&ACCESSES), part()).prop_map(|(gpu, access, part)| Step::Gpu(gpu, access, part)),
         5 => (part(), wish(gpus)).prop_map(|(part, wish)| Step::Advise(part, wish)),
-        5 => (part(), place(gpus), some(gpus)).prop_map(|(part, to, gpus)| Step::Prefetch(part, to, gpus)),
+        5 => (part(), location(gpus), some(gpus)).prop_map(|(part, to, gpus)| Step::Prefetch(part, to, gpus)),
         1 => part().prop_map(Step::Reset),
         1 => Just(Step::Fork),
         1 => gpu.clone().prop_map(Step::Pressure),
@@ -84,7 +84,7 @@ fn part() -> impl Strategy<Value = Part> {
 }
 
 fn wish(gpus: u32) -> impl Strategy<Value = Wish> {
-    let prefer = prop_oneof![1 => Just(Vec::new()), 6 => prop::collection::vec(place(gpus), 1..3)];
+    let prefer = prop_oneof![1 => Just(Vec::new()), 6 => prop::collection::vec(location(gpus), 1..3)];
     let atomics = prop::option::weighted(0.3, named(&MODES));
     let pat = prop::option::weighted(0.1, 0..5u16);
     (prefer, atomics, prop::bool::weighted(0.1), pat, some(gpus)).prop_map(
@@ -93,7 +93,12 @@ fn wish(gpus: u32) -> impl Strategy<Value = Wish> {
 }
 
 fn place(gpus: u32) -> impl Strategy<Value = Place> {
-    prop_oneof![1 => Just(Place::Default), 1 => Just(Place::System), 1 => Just(Place::Node(0)), 4 => (0..gpus).prop_map(Place::Vram)]
+    prop_oneof![1 => Just(Place::Default), 1 => Just(Place::System), 4 => (0..gpus).prop_map(Place::Vram)]
+}
+
+/// What the library can name beside.
+fn location(gpus: u32) -> impl Strategy<Value = Place> {
+    prop_oneof![8 => place(gpus), 1 => Just(Place::Node(0))]
 }
 
 /// Some of the GPUs, or none.

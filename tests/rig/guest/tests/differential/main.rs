@@ -28,6 +28,8 @@ fn number(name: &str, default: u64) -> u64 {
 fn scenarios_made_up_from_a_seed_end_alike() {
     let pair = guest_and_simulation();
     let found = generate::differences(&pair, number("SEED", 1), number("CASES", 200));
+    let [steps, endless] = &pair.counted;
+    println!("{} steps compared; {} scenarios ended at a fault without end", steps.get(), endless.get());
     assert!(found.is_empty(), "{} differences\n\n{}", found.len(), found.join("\n"));
 }
 
