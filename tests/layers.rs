@@ -154,6 +154,8 @@ const UNSAFE: &[(&str, Option<usize>)] = &[
     // Reads what a C function has written, and forks: the tests' part of the bargain.
     ("capi/tests/api/both/c.rs", Some(1)),
     ("capi/tests/fork.rs", Some(1)),
+    // Maps memory where it wants it, and forks.
+    ("tests/rig/guest/tests/differential/window.rs", None),
     // Counts what is allocated.
     ("capi/tests/quiet.rs", None),
 ];

@@ -60,6 +60,17 @@ fn odd_requests_are_answered_alike() {
     assert!(unlike.is_empty(), "{} of {} differ\n\n{}", unlike.len(), driver.len(), unlike.join("\n"));
 }
 
+/// The last test in alphabetical order: it leaves the guest without its last GPU.
+#[test]
+#[ignore = "needs the rig's guest"]
+fn unplugging_ends_alike() {
+    let pair = guest_and_simulation();
+    let scenario = parse::scenario(written::UNPLUG);
+    if let Err(difference) = pair.run(&scenario) {
+        panic!("{}", told(&scenario, &difference));
+    }
+}
+
 #[test]
 fn a_simulation_is_like_itself() {
     let described = Machine::simulated("cpu=client switch(2x bmg vram=64M)").unwrap();
