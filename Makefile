@@ -66,7 +66,7 @@ rig := $(CARGO) run --release --quiet --locked --manifest-path tests/rig/Cargo.t
 	--target-dir $(or $(CARGO_TARGET_DIR),target) -p xeplace-rig --
 
 check-kernel:
-	@$(rig) run $(MACHINE)
+	@$(rig) run $(MACHINE) $(if $(SEED),--set SEED=$(SEED)) $(if $(CASES),--set CASES=$(CASES)) $(if $(LIMIT),--limit $(LIMIT))
 
 rig-shell:
 	@$(rig) shell $(MACHINE)

@@ -2,17 +2,23 @@
 //! Runs a scenario on both machines, step by step, until they differ.
 
 use crate::{calls::Caller, step::Step, view, world::World};
-use std::{cell::Cell, fmt, fs};
+use std::{
+    cell::Cell,
+    fmt, fs,
+    sync::atomic::{AtomicU64, Ordering},
+};
 use tempfile::TempDir;
 use xeplace::Machine;
 
-/// Where the windows of the two worlds lie.
-const BASES: [u64; 2] = [1 << 44, 2 << 44];
+/// Where the next pair's windows lie: tests that run at the same time have windows of their own.
+static NEXT: AtomicU64 = AtomicU64::new(1 << 44);
 
 /// The two machines.
 pub struct Pair {
     pub machines: [Machine; 2],
     names: [&'static str; 2],
+    /// Where the window of each lies.
+    bases: [u64; 2],
     /// Steps after which they were alike, and scenarios that ended at a fault without end.
     pub counted: [Cell<u64>; 2],
     /// The second one's files.
@@ -34,14 +40,15 @@ impl Pair {
         machine.record(recording.path()).expect("a recording");
         let simulated = Machine::recorded(recording.path()).expect("a simulation of it");
         simulated.simulation().expect("a simulation").privileged(true);
-        Pair { machines: [machine, simulated], names, counted: Default::default(), _recording: recording }
+        let bases = [1, 2].map(|_| NEXT.fetch_add(1 << 40, Ordering::Relaxed));
+        Pair { machines: [machine, simulated], names, bases, counted: Default::default(), _recording: recording }
     }
 
     /// Runs `scenario` on both, and compares what is seen after each step.
     ///
     /// The simulation goes first: a fault that the driver would retry for ever is where the scenario ends.
     pub fn run(&self, scenario: &[Step]) -> Result<(), Difference> {
-        let [mut first, mut second] = [0, 1].map(|index| World::new(&self.machines[index], BASES[index]));
+        let [mut first, mut second] = [0, 1].map(|index| World::new(&self.machines[index], self.bases[index]));
         for (index, step) in scenario.iter().enumerate() {
             let look = |world: &mut World| {
                 let mut seen = vec![world.perform(step)];
@@ -78,7 +85,7 @@ impl Pair {
 
     /// What one of them answers to odd requests.
     pub fn answers(&self, index: usize) -> Vec<String> {
-        let mut world = World::new(&self.machines[index], BASES[index]);
+        let mut world = World::new(&self.machines[index], self.bases[index]);
         let driver = world.driver();
         let mut caller = Caller::new(&*driver, &self.machines[index], &mut world.window);
         caller.ask();

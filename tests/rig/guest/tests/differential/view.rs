@@ -85,11 +85,10 @@ fn told(world: &World, vma: &drm_xe_mem_range_attr) -> String {
 /// A number that the library gave out, by what it denotes.
 fn library_s(world: &World, part: Range) -> Option<String> {
     let runs = world.space.attributes(part).ok()?;
-    let named = runs.iter().find_map(|run| match run.location {
+    runs.iter().find_map(|run| match run.location {
         xeplace::StoredLocation::Known(location @ xeplace::Location::Vram(_)) => Some(location.to_string()),
         _ => None,
-    });
-    named
+    })
 }
 
 pub fn outcome(window: &Window, outcome: &Outcome) -> String {

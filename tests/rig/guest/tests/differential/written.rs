@@ -144,13 +144,20 @@ pub const SCENARIOS: &[(&str, &str)] = &[
         cpu 0+1 read
         prefetch 0+1024 to=vram1
         gpu0 0+1024 read
-        gpu0 16+512 read
         mprotect 512+512 none
         prefetch 0+1024 to=vram0
         call gpu0 0+1024 prefetch=1
         mprotect 0+1024 write
         call gpu0 0+1024 prefetch=1
         gpu0 0+1024 write",
+    ),
+    (
+        "a fault without end: what is mapped as one block must be writable as a whole",
+        "map 0+512 private
+        cpu 0+512 write
+        prefetch 0+512 to=vram0
+        mprotect 0+16 read
+        gpu0 16+16 read",
     ),
     (
         "accesses that cost the queue",
