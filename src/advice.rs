@@ -8,18 +8,18 @@ use crate::{
     location::{GpuId, Location, Region},
     machine::Machine,
     range::Range,
-    report::{Attribute, Effect, Refusal, Report, Warnings},
+    report::{Answer, Attribute, Effect, Refusal, Report, Warnings},
     uapi::*,
     vm::{Coverage, Vm, VmId, into_io},
     wish::{Advice, Atomics, MigrationPolicy, Wish},
 };
 use smallvec::SmallVec;
-use std::io;
+use std::{io, sync::Arc};
 
 /// Sends `advice` for `range` to all of `vms` and reports. `recorded` is what the record says of a vm.
 pub(crate) fn advise(
     machine: &Machine,
-    vms: &[&Vm<'_>],
+    vms: &[Arc<Vm<'_>>],
     range: Range,
     advice: &Advice,
     recorded: impl Fn(VmId) -> Wish,
@@ -43,7 +43,7 @@ pub(crate) fn advise(
 
 /// The vms that mirror some of the range. The kernel answers 0 for the others and keeps nothing.
 fn mirroring<'a, 'fd>(
-    vms: &[&'a Vm<'fd>],
+    vms: &'a [Arc<Vm<'fd>>],
     range: Range,
     advice: &Advice,
     report: &mut Report,
@@ -61,7 +61,7 @@ fn mirroring<'a, 'fd>(
             Coverage::Whole => whole = true,
             Coverage::Part => {}
         }
-        mirroring.push(*vm);
+        mirroring.push(&**vm);
     }
     report.warnings.set(Warnings::NOT_MIRRORED, !whole);
     report.warnings.set(Warnings::CUTS_BLOCK, range.cuts_blocks());
@@ -98,21 +98,16 @@ fn send_location(
         }
         return;
     }
-    let policy = advice.policy.unwrap_or_default();
     for (step, location) in advice.chain.iter().copied().enumerate() {
-        let Some(answers) = try_location(machine, vms, location, policy, report) else { continue };
-        report.location = answers.iter().any(Result::is_ok).then_some(location);
-        report.step = step;
-        for (vm, answer) in vms.iter().zip(answers) {
-            let effect = match effect(answer) {
-                Effect::Stored if step > 0 => Effect::FellBack(location),
-                effect => effect,
-            };
-            report.answer(vm, Attribute::PreferredLocation, effect);
-            if advice.policy.is_some() {
-                report.answer(vm, Attribute::MigrationPolicy, policy_effect(effect));
-            }
+        let before = report.answers.len();
+        if let Err(refusal) = try_location(machine, vms, (step, location), advice.policy, report) {
+            report.answers.truncate(before);
+            report.refusals.push(refusal);
+            continue;
         }
+        let took = |answer: &Answer| !answer.effect.is_refusal();
+        report.location = report.answers[before..].iter().any(took).then_some(location);
+        report.step = step;
         return;
     }
     for vm in vms {
@@ -127,31 +122,34 @@ fn send_location(
     }
 }
 
-/// What each vm says to `location`; `None`, with the reason noted, if one of them cannot live with it.
+/// Tells each vm of `location`, and notes its answer; ends with the reason if one of them cannot live with it.
 fn try_location(
     machine: &Machine,
     vms: &[&Vm<'_>],
-    location: Location,
-    policy: MigrationPolicy,
+    (step, location): (usize, Location),
+    policy: Option<MigrationPolicy>,
     report: &mut Report,
-) -> Option<SmallVec<[io::Result<()>; 8]>> {
-    if let Err(refusal) = all_livable(machine, vms, location) {
-        report.refusals.push(refusal);
-        return None;
-    }
+) -> Result<(), Refusal> {
+    all_livable(machine, vms, location)?;
     let named = name(machine, location);
-    let mut answers = SmallVec::new();
     for vm in vms {
-        let answer = named.as_ref().map_err(same).and_then(|named| set_named(vm, report.range, named, policy));
+        let sent = |named| set_named(vm, report.range, named, policy.unwrap_or_default());
+        let answer = named.as_ref().map_err(same).and_then(sent);
         if let (Err(error), Location::Vram(region)) = (&answer, location) {
             if let Some(refusal) = refusal(machine, vm, region, errno_of(error)) {
-                report.refusals.push(refusal);
-                return None;
+                return Err(refusal);
             }
         }
-        answers.push(answer);
+        let effect = match effect(answer) {
+            Effect::Stored if step > 0 => Effect::FellBack(location),
+            effect => effect,
+        };
+        report.answer(vm, Attribute::PreferredLocation, effect);
+        if policy.is_some() {
+            report.answer(vm, Attribute::MigrationPolicy, policy_effect(effect));
+        }
     }
-    Some(answers)
+    Ok(())
 }
 
 /// Whether all vms can live with `location`, as far as that is known without asking the kernel.

@@ -138,11 +138,16 @@ impl Record {
     }
 
     /// Each of `vms` has been told of all of `range` what `change` makes of what it was told before.
-    pub(crate) fn tell(&mut self, range: Range, vms: &[VmId], change: impl Fn(Wish) -> Wish) {
+    pub(crate) fn tell(
+        &mut self,
+        range: Range,
+        vms: impl Iterator<Item = VmId> + Clone,
+        change: impl Fn(Wish) -> Wish,
+    ) {
         self.update(range, |state| {
-            for vm in vms {
-                let wish = change(state.wish(*vm).unwrap_or_default());
-                state.set_wish(*vm, wish);
+            for vm in vms.clone() {
+                let wish = change(state.wish(vm).unwrap_or_default());
+                state.set_wish(vm, wish);
             }
         });
     }
@@ -202,7 +207,7 @@ mod tests {
         let vm = VmId(0);
         let mut record = Record::default();
         let advice = Advice::prefer(System);
-        record.tell(blocks(0, 4), &[vm], |wish| wish.advised(&advice, Some(System)));
+        record.tell(blocks(0, 4), [vm].into_iter(), |wish| wish.advised(&advice, Some(System)));
         assert!(!record.holds(blocks(0, 4), [vm].into_iter(), &advice));
         record.set_stable(blocks(0, 2), true);
         assert!(record.holds(blocks(0, 2), [vm].into_iter(), &advice));
@@ -215,8 +220,8 @@ mod tests {
     #[test]
     fn a_vm_that_leaves_is_forgotten() {
         let mut record = Record::default();
-        record.tell(blocks(0, 1), &[VmId(0)], |wish| Wish { location: System, ..wish });
-        record.tell(blocks(0, 2), &[VmId(1)], |wish| Wish { location: System, ..wish });
+        record.tell(blocks(0, 1), [VmId(0)].into_iter(), |wish| Wish { location: System, ..wish });
+        record.tell(blocks(0, 2), [VmId(1)].into_iter(), |wish| Wish { location: System, ..wish });
         record.forget_vm(VmId(0));
         assert_eq!(record.wish_at(blocks(0, 1), VmId(0)), None);
         assert_eq!(record.wish_at(blocks(0, 1), VmId(1)).unwrap().location, System);

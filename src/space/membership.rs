@@ -153,7 +153,7 @@ impl<'fd> Space<'fd> {
         for (range, wish) in known {
             let answer = advice::tell(self.machine(), vm, range, wish);
             if answer.is_ok() {
-                self.state()?.record.tell(range, &[vm.id()], |_| wish);
+                self.state()?.record.tell(range, [vm.id()].into_iter(), |_| wish);
             }
         }
         Ok(())
