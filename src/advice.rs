@@ -282,6 +282,7 @@ fn name_region(machine: &Machine, region: Region) -> io::Result<Named> {
     Ok(Named { devmem_fd: number as u32, region_instance: region.instance, whole_vram_of })
 }
 
+#[inline(always)]
 fn set_named(vm: &Vm<'_>, range: Range, named: &Named, policy: MigrationPolicy) -> io::Result<()> {
     let Named { mut devmem_fd, mut region_instance, whole_vram_of } = *named;
     if region_instance > 0 && vm.device().capabilities().map_err(into_io)?.multi_device == Support::Unsupported {
@@ -331,6 +332,7 @@ fn set_value(vm: &Vm<'_>, range: Range, type_: u32, val: u32, retained: Option<&
 }
 
 /// EINVAL is also what a kernel says that does not know the request; then it is told apart by the capabilities.
+#[inline(always)]
 fn known(vm: &Vm<'_>, support: impl Fn(&Capabilities) -> Support, answer: io::Result<()>) -> io::Result<()> {
     let is_unknown = || vm.device().capabilities().is_ok_and(|known| support(known) == Support::Unsupported);
     match answer {

@@ -187,6 +187,7 @@ impl<'fd> Vm<'fd> {
     }
 
     /// MADVISE of this vm, whatever vm `advice` names.
+    #[inline(always)]
     pub(crate) fn madvise(&self, mut advice: drm_xe_madvise, retained: Option<&mut u32>) -> io::Result<()> {
         let (fd, vm_id) = self.handle().map_err(into_io)?;
         advice.vm_id = vm_id;
@@ -207,6 +208,7 @@ impl<'fd> Vm<'fd> {
     }
 
     /// ENODEV or EACCES may mean that this vm's GPU has gone: then its files go at once.
+    #[inline(always)]
     fn noticed<T>(&self, answer: io::Result<T>) -> io::Result<T> {
         let errno = answer.as_ref().err().and_then(io::Error::raw_os_error);
         if matches!(errno, Some(libc::ENODEV | libc::EACCES)) {

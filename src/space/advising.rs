@@ -11,7 +11,7 @@ use crate::{
     range::Range,
     report::{Attribute, Report, Warnings},
     vm::{Vm, VmId},
-    wish::{Advice, Wish},
+    wish::{Advice, Change, Wish},
 };
 use std::path::Path;
 
@@ -87,8 +87,7 @@ impl<'fd> Space<'fd> {
     /// Records what was accepted by all. Says whether NUMA policies have been replaced that may have to be put back.
     fn note(&self, vms: &Vms<'fd>, report: &Report, advice: &Advice) -> Result<bool> {
         let mut state = self.state()?;
-        let told = vms.iter().map(|vm| vm.id());
-        state.record.tell(report.range, told, |wish| wish.advised(advice, report.location));
+        state.record.tell(report.range, vms.iter().map(|vm| vm.id()), Change::by(advice, report.location));
         Ok(!state.replaced.is_empty())
     }
 
@@ -105,7 +104,7 @@ impl<'fd> Space<'fd> {
         for vm in vms.iter() {
             let took = took(advice, report, vm.id());
             let location = took.locations().first().and(report.location);
-            self.state()?.record.tell(report.range, [vm.id()].into_iter(), |wish| wish.advised(&took, location));
+            self.state()?.record.tell(report.range, [vm.id()].into_iter(), Change::by(&took, location));
         }
         Ok(())
     }
