@@ -13,8 +13,7 @@ use crate::{
     vm::{Coverage, Vm, VmId, into_io},
     wish::{Advice, Atomics, MigrationPolicy, Wish},
 };
-use smallvec::SmallVec;
-use std::{io, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
 /// Sends `advice` for `range` to all of `vms` and reports. `recorded` is what the record says of a vm.
 pub(crate) fn advise(
@@ -27,7 +26,7 @@ pub(crate) fn advise(
     let mut report = Report::new(range);
     let mirroring = mirroring(vms, range, advice, &mut report);
     send_location(machine, &mirroring, advice, &recorded, &mut report);
-    for vm in &mirroring {
+    for vm in mirroring.iter() {
         if let Some(mode) = advice.atomics {
             report.answer(vm, Attribute::Atomics, effect(set_atomics(vm, range, mode)));
         }
@@ -47,21 +46,20 @@ fn mirroring<'a, 'fd>(
     range: Range,
     advice: &Advice,
     report: &mut Report,
-) -> SmallVec<[&'a Vm<'fd>; 8]> {
+) -> Cow<'a, [Arc<Vm<'fd>>]> {
     let mut whole = false;
-    let mut mirroring = SmallVec::new();
+    let mut mirroring = Cow::Borrowed(vms);
     for vm in vms {
         match vm.mirrors(range) {
             Coverage::Nothing => {
                 for attribute in named(advice) {
                     report.answer(vm, attribute, Effect::Failed(libc::ENXIO));
                 }
-                continue;
+                mirroring.to_mut().retain(|found| found.id() != vm.id());
             }
             Coverage::Whole => whole = true,
             Coverage::Part => {}
         }
-        mirroring.push(&**vm);
     }
     report.warnings.set(Warnings::NOT_MIRRORED, !whole);
     report.warnings.set(Warnings::CUTS_BLOCK, range.cuts_blocks());
@@ -84,7 +82,7 @@ fn named(advice: &Advice) -> impl Iterator<Item = Attribute> {
 /// Finds the first location that every vm takes, and leaves all of them with it.
 fn send_location(
     machine: &Machine,
-    vms: &[&Vm<'_>],
+    vms: &[Arc<Vm<'_>>],
     advice: &Advice,
     recorded: &impl Fn(VmId) -> Wish,
     report: &mut Report,
@@ -125,7 +123,7 @@ fn send_location(
 /// Tells each vm of `location`, and notes its answer; ends with the reason if one of them cannot live with it.
 fn try_location(
     machine: &Machine,
-    vms: &[&Vm<'_>],
+    vms: &[Arc<Vm<'_>>],
     (step, location): (usize, Location),
     policy: Option<MigrationPolicy>,
     report: &mut Report,
@@ -153,7 +151,7 @@ fn try_location(
 }
 
 /// Whether all vms can live with `location`, as far as that is known without asking the kernel.
-fn all_livable(machine: &Machine, vms: &[&Vm<'_>], location: Location) -> Result<(), Refusal> {
+fn all_livable(machine: &Machine, vms: &[Arc<Vm<'_>>], location: Location) -> Result<(), Refusal> {
     let Location::Vram(region) = location else { return Ok(()) };
     if machine.is_usable_by_all(vms.iter().map(|vm| vm.gpu()), region) {
         return Ok(());

@@ -85,6 +85,7 @@ impl<'fd> Vm<'fd> {
         self.gpu
     }
 
+    #[inline]
     pub(crate) fn device(&self) -> &Gpu {
         self.machine.gpu(self.gpu).expect("a vm's GPU is one of its machine")
     }
@@ -112,6 +113,7 @@ impl<'fd> Vm<'fd> {
     }
 
     /// File and number for the kernel. Makes an own vm that is not there yet.
+    #[inline]
     pub(crate) fn handle(&self) -> Result<(BorrowedFd<'_>, u32)> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed("vm"));
