@@ -108,7 +108,6 @@ const USES: &[(&str, &[&str])] = &[
             "error",
             "range",
             "location",
-            "capabilities",
             "interconnect",
             "machine",
             "vm",
