@@ -76,10 +76,9 @@ impl Features {
         let place = advice.as_preferred_mem_loc();
         let names_device = advice.type_ == DRM_XE_MEM_RANGE_ATTR_PREFERRED_LOC && place.devmem_fd as i32 > 0;
         if !names_device || self.contains(Features::MULTI_DEVICE) {
-            return advice.clone();
+            return *advice;
         }
-        let system =
-            drm_xe_madvise_preferred_mem_loc { devmem_fd: DRM_XE_PREFERRED_LOC_DEFAULT_SYSTEM, ..place.clone() };
+        let system = drm_xe_madvise_preferred_mem_loc { devmem_fd: DRM_XE_PREFERRED_LOC_DEFAULT_SYSTEM, ..place };
         drm_xe_madvise::preferred_mem_loc(advice.vm_id, advice.start, advice.range, system)
     }
 

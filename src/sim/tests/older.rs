@@ -74,7 +74,7 @@ fn answers(driver: &dyn Driver) -> [i32; 11] {
     [
         faulting.bind(mirror_of(page, 0), BindSyncs::Unreadable),
         faulting.bind(mirror_of(page, DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET), BindSyncs::Unreadable),
-        faulting.bind(drm_xe_vm_bind_op { prefetch_mem_region_instance: 1, ..consult.clone() }, BindSyncs::None),
+        faulting.bind(drm_xe_vm_bind_op { prefetch_mem_region_instance: 1, ..consult }, BindSyncs::None),
         faulting.bind(consult, BindSyncs::None),
         faulting.query(),
         faulting.prefer(SYSTEM, 0),
