@@ -177,6 +177,8 @@ fn before_6_18_memory_moves_and_comes_home_unharmed() {
         let moved = space.prefetch(data.span(), &Order::to(Location::System)).unwrap();
         assert_eq!((moved.in_place, moved.completed), (4 * MIB, Ok(())));
         assert_eq!(bytes_in_vram(&*space, data.span()), 0);
+        // Before its memory is freed, as a program would that knows nothing of kernels.
+        space.reset(data.span()).unwrap();
         assert_eq!(data.bytes(), &vec![1; 4 << 20]);
     });
 }
