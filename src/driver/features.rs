@@ -39,10 +39,14 @@ impl Features {
 
     /// What of the CONFIG query's `flags` such a driver sets.
     pub fn config_flags(self, flags: u64) -> u64 {
-        let of = |feature, flag| if self.contains(feature) { 0 } else { flag };
-        flags
-            & !of(Features::MIRROR, DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR)
-            & !of(Features::PURGEABLE, DRM_XE_QUERY_CONFIG_FLAG_HAS_PURGING_SUPPORT)
+        let mut known = flags;
+        if !self.contains(Features::MIRROR) {
+            known &= !DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR;
+        }
+        if !self.contains(Features::PURGEABLE) {
+            known &= !DRM_XE_QUERY_CONFIG_FLAG_HAS_PURGING_SUPPORT;
+        }
+        known
     }
 
     /// Whether VM_BIND knows all that `op` asks for.
