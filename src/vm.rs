@@ -64,12 +64,12 @@ impl<'fd> Vm<'fd> {
         let mut vm = Vm::new(machine, id, gpu, Kind::Borrowed { fd, vm_id, pat: 0 });
         let first = Range::new(0, PAGE)?;
         // A mirror begins at address 0, where nothing else is ever bound; a vm without one answers with no ranges.
-        let at_zero = vm.query(first).map_err(vm.error("DRM_IOCTL_XE_VM_QUERY_MEM_RANGE_ATTRS", first))?;
+        let at_zero = vm.query(first).map_err(vm.query_error(first))?;
         let Some(mirror) = at_zero.first() else {
             return Err(Error::Invalid(format!("vm {vm_id} of {gpu} does not mirror this process")));
         };
         vm.kind = Kind::Borrowed { fd, vm_id, pat: mirror.pat_index.val as u16 };
-        vm.look_again().map_err(vm.error("DRM_IOCTL_XE_VM_QUERY_MEM_RANGE_ATTRS", Range::ALL))?;
+        vm.look_again().map_err(vm.query_error(Range::ALL))?;
         Ok(vm)
     }
 
@@ -85,6 +85,7 @@ impl<'fd> Vm<'fd> {
         self.gpu
     }
 
+    #[inline]
     pub(crate) fn device(&self) -> &Gpu {
         self.machine.gpu(self.gpu).expect("a vm's GPU is one of its machine")
     }
@@ -112,6 +113,7 @@ impl<'fd> Vm<'fd> {
     }
 
     /// File and number for the kernel. Makes an own vm that is not there yet.
+    #[inline]
     pub(crate) fn handle(&self) -> Result<(BorrowedFd<'_>, u32)> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed("vm"));
@@ -171,6 +173,16 @@ impl<'fd> Vm<'fd> {
         }
     }
 
+    /// For `map_err`: the kernel's answer to [`Vm::query`].
+    pub(crate) fn query_error(&self, range: Range) -> impl FnOnce(io::Error) -> Error {
+        move |source| match source.raw_os_error() {
+            Some(libc::EINVAL) if self.device().lacks(|known| known.attribute_query) => {
+                Error::Unsupported("reading what a vm was told and what it mirrors")
+            }
+            _ => self.error("DRM_IOCTL_XE_VM_QUERY_MEM_RANGE_ATTRS", range)(source),
+        }
+    }
+
     /// PREFETCH of `range`, alone in its ioctl and without syncs: the data has moved, or has not, when it returns.
     /// `region` is an instance number of this GPU, 0 for the system, or DRM_XE_CONSULT_MEM_ADVISE_PREF_LOC.
     pub(crate) fn prefetch(&self, range: Range, region: u32) -> io::Result<()> {
@@ -187,6 +199,7 @@ impl<'fd> Vm<'fd> {
     }
 
     /// MADVISE of this vm, whatever vm `advice` names.
+    #[inline(always)]
     pub(crate) fn madvise(&self, mut advice: drm_xe_madvise, retained: Option<&mut u32>) -> io::Result<()> {
         let (fd, vm_id) = self.handle().map_err(into_io)?;
         advice.vm_id = vm_id;
@@ -207,6 +220,7 @@ impl<'fd> Vm<'fd> {
     }
 
     /// ENODEV or EACCES may mean that this vm's GPU has gone: then its files go at once.
+    #[inline(always)]
     fn noticed<T>(&self, answer: io::Result<T>) -> io::Result<T> {
         let errno = answer.as_ref().err().and_then(io::Error::raw_os_error);
         if matches!(errno, Some(libc::ENODEV | libc::EACCES)) {

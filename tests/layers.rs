@@ -108,7 +108,6 @@ const USES: &[(&str, &[&str])] = &[
             "error",
             "range",
             "location",
-            "capabilities",
             "interconnect",
             "machine",
             "vm",
@@ -153,6 +152,8 @@ const UNSAFE: &[(&str, Option<usize>)] = &[
     ("capi/src/raw.rs", None),
     // Reads what a C function has written, and forks: the tests' part of the bargain.
     ("capi/tests/api/both/c.rs", Some(1)),
+    // Reads what the library sends, as the kernel would.
+    ("capi/tests/api/both/older.rs", Some(1)),
     ("capi/tests/fork.rs", Some(1)),
     // Maps memory where it wants it, and forks.
     ("tests/rig/guest/tests/differential/window.rs", None),
@@ -373,6 +374,18 @@ fn unsafe_places(code: &str) -> usize {
     let follows = |word: &str| ["{", "fn", "impl", "extern", "trait"].iter().any(|start| word.starts_with(start));
     words.windows(2).filter(|pair| pair[0] == "unsafe" && follows(pair[1])).count()
         + words.iter().filter(|word| **word == "unsafe{").count()
+}
+
+#[test]
+fn promise_6_no_environment_is_read_and_no_thread_or_signal_handler_is_made() {
+    let surprises = ["env::var", "getenv", "thread::spawn", "thread::Builder", "sigaction", "libc::signal"];
+    for (path, text) in files("src", &[".rs"]).into_iter().chain(files("capi/src", &[".rs"])) {
+        let code = without_tests(&code(&text));
+        let is_test = path.components().any(|part| part.as_os_str() == "tests");
+        for word in surprises {
+            assert!(is_test || !code.contains(word), "{word} in {}", path.display());
+        }
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl<'fd> Space<'fd> {
             return Err(Error::Invalid(format!("a chunk of {chunk} bytes is not a power of two of at least 2 MiB")));
         }
         let location = self.resolved(to.into(), map_for)?;
-        let mover = self.mover(range, location, map_for)?;
+        let mover = self.mover(range, location, map_for).map_err(|missing| self.why_no_vm(missing))?;
         let accessors = self.accessors(range, location, map_for, &mover.0)?;
         let known = self.placed(range, location)?;
         let order = Order { range, location, mover, accessors, known, chunk };
@@ -127,8 +127,8 @@ impl<'fd> Space<'fd> {
             return Ok(Vec::new());
         }
         let chosen = self.chosen(Some(map_for))?;
-        let others = chosen.into_iter().filter(|vm| vm.id() != mover.id());
-        others.map(|vm| Ok(Accessor { told: self.told(range, location, &vm)?, vm })).collect()
+        let others = chosen.iter().filter(|vm| vm.id() != mover.id());
+        others.map(|vm| Ok(Accessor { told: self.told(range, location, vm)?, vm: vm.clone() })).collect()
     }
 
     /// The parts of `range` of which `vm` was told `location`, neighbours joined.
