@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! NUMA policies of the simulated machine's nodes: `mbind` and `get_mempolicy`.
 
-use super::{Answer, migrate::errno, pages::Page, process::Process, state::State};
+use super::{
+    Answer,
+    migrate::errno,
+    pages::Page,
+    process::Process,
+    span::Span,
+    state::{Event, State},
+};
 use crate::{
-    range::{PAGE, Range},
+    range::{BLOCK, PAGE, Range},
     uapi::memory::MemoryPolicy,
 };
 
@@ -22,6 +29,7 @@ impl State {
             return Err(libc::EINVAL);
         }
         self.mapped(range)?;
+        self.cut_mappings(range)?;
         let policies = &mut self.pages.marks.policies;
         if takes_none {
             drop(policies.take(range.into()))
@@ -56,6 +64,18 @@ impl State {
         let process = Process::look(&self.pages.marks).map_err(errno)?;
         process.at(address).ok_or(libc::EFAULT)?;
         Ok(self.pages.marks.policies.at(address).map_or_else(MemoryPolicy::default, |(_, policy)| *policy))
+    }
+
+    /// A mapping that is cut inside a block must not be a huge page there: whatever it is, GPUs have to fault on that block
+    /// again (`vma_adjust_trans_huge` in `mm/huge_memory.c`).
+    fn cut_mappings(&mut self, range: Range) -> Answer {
+        let process = Process::look(&self.pages.marks).map_err(errno)?;
+        for end in [range.start(), range.end()].into_iter().filter(|end| end % BLOCK != 0) {
+            if process.at(end).is_some_and(|mapping| mapping.span.start < end) {
+                self.notify(Span::aligned(end, BLOCK), Event::Changed);
+            }
+        }
+        Ok(())
     }
 
     fn mapped(&self, range: Range) -> Answer {

@@ -7,9 +7,10 @@
 //! - Contents: the simulation moves no bytes, and what a GPU writes is not written. They are not looked at.
 //! - Time, and what depends on it: huge pages of the CPU's are switched off in the window, because khugepaged makes them
 //!   when it likes.
-//! - How much VRAM is in use: the driver keeps page tables and buffers of its own there. Whether VRAM is named as full is
-//!   left out; where the pages are tells what became of it. Pressure always fills all of it, with what can be evicted,
-//!   for which of a scenario's blocks a little pressure would push out is up to the kernel.
+//! - How much VRAM is in use: the driver keeps page tables and buffers of its own there, and frees what a failed move had
+//!   taken when it likes. Whether VRAM is named as full is left out. Pressure always fills all of it, with what can be
+//!   evicted, for which blocks a little pressure would push out is up to the kernel; and then leaves room for a scenario.
+//! - Huge pages in VRAM: whatever splits one lets GPUs fault again. So no guard is removed where there is none.
 //! - Faults without end: the driver would hold the vm's lock for ever. The simulation goes first, and where it says so
 //!   the scenario ends; `j21_a_guard_page_keeps_a_fault_for_ever` is about them.
 //! - A GPU that goes: it takes seconds to come back, so that is written and not made up.

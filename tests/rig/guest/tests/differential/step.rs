@@ -40,7 +40,7 @@ pub enum Step {
     Reset(Part),
     /// A child is forked and ends.
     Fork,
-    /// Somebody else brings as much to a GPU's VRAM as there is.
+    /// Somebody else brings as much to a GPU's VRAM as there is, and takes a quarter away again.
     Pressure(u32),
     /// A GPU loses its driver.
     Unplug(u32),

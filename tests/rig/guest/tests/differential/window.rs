@@ -124,9 +124,10 @@ impl Window {
         Ok(mapped)
     }
 
-    /// The private pages of `part` that can be guarded, or no longer be.
+    /// The private pages of `part` that are guarded from now on, or no longer.
     pub fn guard(&mut self, part: Part, guard: bool) -> Vec<Part> {
-        let runs = self.runs(part, |page| page.is_some_and(|page| page.sharing == Sharing::Private));
+        let changes = |page: Mapped| page.sharing == Sharing::Private && page.guard != guard;
+        let runs = self.runs(part, |page| page.is_some_and(changes));
         for run in &runs {
             self.pages[at(*run)].iter_mut().flatten().for_each(|page| page.guard = guard);
         }

@@ -110,11 +110,16 @@ impl World {
         Ok("done".to_owned())
     }
 
-    /// The simulation has guards of its own.
+    /// The simulation has guards of its own; pages are given back all the same.
     fn guard(&mut self, part: Part, guard: bool) -> Said {
         let runs = self.window.guard(part, guard);
         match self.machine.simulation() {
-            Some(_) if guard => self.tell(&runs, |sim, range| sim.guard(range)),
+            Some(_) if guard => {
+                for run in &runs {
+                    self.window.discard(*run).map_err(errno)?;
+                }
+                self.tell(&runs, |sim, range| sim.guard(range))
+            }
             Some(_) => self.tell(&runs, |sim, range| sim.unguard(range)),
             None => done(self.window.install_guards(&runs, guard)),
         }
@@ -152,7 +157,7 @@ impl World {
         report.map(|report| view::report(&report)).map_err(view::error)
     }
 
-    /// Others fill a GPU's VRAM, and push out what was there.
+    /// Others fill a GPU's VRAM, push out what was there, and leave a quarter.
     fn press(&mut self, gpu: GpuId) -> Said {
         let region = self.vram(gpu);
         let total = self.machine.memory(region).map_err(view::error)?.total & !(BLOCK - 1);
@@ -162,9 +167,11 @@ impl World {
         let space = Space::empty(&self.machine).map_err(view::error)?;
         space.add(gpu).map_err(view::error)?;
         let range = Range::new(memory.start(), total).map_err(view::error)?;
-        let brought = space.prefetch(range, region, &[]).map(drop).map_err(view::error);
+        space.prefetch(range, region, &[]).map_err(view::error)?;
+        let (memory, left) = memory.split(total as usize / 4 * 3);
+        self.driver().unmap(left);
         self.others.push((space, memory));
-        brought.map(|()| "done".to_owned())
+        Ok("done".to_owned())
     }
 
     /// The files that would keep a lost GPU's vms alive are closed: a notifier that calls them is a kernel oops.
