@@ -45,6 +45,15 @@ pub fn is_on_root_bus(address: &str) -> bool {
     above.to_string_lossy().starts_with("pci")
 }
 
+/// Whether a function is a bridge of any kind, a host bridge included.
+///
+/// # Panics
+///
+/// Where there is no such function.
+pub fn is_bridge(address: &str) -> bool {
+    crate::read(place(address, "class")).starts_with("0x06")
+}
+
 /// Vendor and device, as the kernel has them.
 ///
 /// # Panics

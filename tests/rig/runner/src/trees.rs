@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use fastrand::Rng;
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// Of each kind that the kernel's rule tells apart: Intel, Zen, AMD before it, Hygon, Zhaoxin.
+/// Of each kind that the kernel's rule tells apart, and their kin: Intel, AMD before Zen, Zen, Hygon, Zhaoxin.
 const PROCESSORS: [&str; 7] =
-    ["Skylake-Client", "Opteron_G5", "SapphireRapids", "EPYC", "Dhyana", "Skylake-Server", "YongFeng"];
+    ["Skylake-Client", "Opteron_G3", "SapphireRapids", "EPYC", "Dhyana", "Skylake-Server", "YongFeng"];
 
 /// Switches in a row.
 const DEPTH: u32 = 3;
