@@ -66,7 +66,7 @@ enum Command {
         gpus: Gpus,
     },
     /// Boots generated PCI trees, holds every predicted link against the running kernel, and keeps what was found in
-    /// tests/machines/links
+    /// tests/machines/trees
     Trees {
         /// The first of them: each number gives one tree
         #[arg(long, default_value_t = 1)]
@@ -139,7 +139,7 @@ fn act(arguments: Arguments) -> Result<bool> {
         Command::Trees { first, count, rounds, gpus } => {
             let machines: Vec<Machine> = (first..first + count).map(|number| trees::tree(number, rounds)).collect();
             let ready = prepare(&paths, &arguments.setup, gpus, Vec::new())?;
-            let kept = paths.repository.join("tests/machines/links");
+            let kept = paths.repository.join("tests/machines/trees");
             Ok(run(&paths, &ready, &machines, |machine, booted| trees::keep(machine, booted, &kept))?.end())
         }
         Command::Shell { machine, gpus } => {
