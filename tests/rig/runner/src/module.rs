@@ -14,8 +14,8 @@ use std::{
 const NAME: &str = "xeplace_pci.ko";
 const SOURCES: [&str; 2] = ["Kbuild", "xeplace_pci.c"];
 
-/// What Debian's kernel is built with and need not be here: compiler options and debug information. Neither changes what
-/// a module and the kernel must agree on.
+/// What Debian's kernel is built with and need not be here: an option of newer compilers, and debug information. Neither
+/// changes what a module and the kernel must agree on.
 const WITHOUT: [&str; 2] = ["CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=", "CONFIG_DEBUG_INFO_BTF_MODULES="];
 
 /// Programs of Debian's kernel build: where make looks for them, and where the package of the headers has them.
@@ -27,33 +27,29 @@ const TOOLS: [(&str, &str); 3] = [
 
 /// The module for kernel `version`, built unless that has been done.
 pub fn build(paths: &Paths, version: &str) -> Result<PathBuf> {
-    let directory = paths.module();
-    let (sources, module) = (paths.sources().join("guest/module"), directory.join("module").join(NAME));
-    let is_same = |name: &str| {
-        let copy = fs::read(directory.join("module").join(name));
-        copy.is_ok_and(|copy| fs::read(sources.join(name)).is_ok_and(|source| source == copy))
-    };
-    if module.exists() && SOURCES.iter().all(|name| is_same(name)) {
+    let (sources, directory) = (paths.sources().join("guest/module"), paths.module().join("module"));
+    let module = directory.join(NAME);
+    let is_same = |name: &str| fs::read(sources.join(name)).ok() == fs::read(directory.join(name)).ok();
+    if module.exists() && SOURCES.into_iter().all(is_same) {
         return Ok(module);
     }
     host::require(&[("make", "builds the rig's kernel module"), ("cc", "builds the rig's kernel module")])?;
-    if directory.exists() {
-        fs::remove_dir_all(&directory)?;
+    if paths.module().exists() {
+        fs::remove_dir_all(paths.module())?;
     }
-    let output = directory.join("output");
+    fs::create_dir_all(&directory)?;
+    for name in SOURCES {
+        fs::copy(sources.join(name), directory.join(name)).with_context(|| name.to_owned())?;
+    }
     let root = paths.unpacked().canonicalize()?;
     let abi = version.rsplit_once('-').map_or(version, |(abi, _)| abi);
+    let output = paths.module().canonicalize()?.join("output");
     prepare(&root, version, abi, &output)?;
-    fs::create_dir_all(directory.join("module"))?;
-    for name in SOURCES {
-        fs::copy(sources.join(name), directory.join("module").join(name)).with_context(|| name.to_owned())?;
-    }
     let mut make = Command::new("make");
-    make.arg("-C").arg(root.join(format!("usr/src/linux-headers-{abi}-common")));
-    make.arg(format!("KBUILD_OUTPUT={}", output.canonicalize()?.display()));
-    make.arg(format!("M={}", directory.join("module").canonicalize()?.display()));
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    make.args(WITHOUT).args([&format!("CC={compiler}"), "modules"]);
+    make.arg("-C").arg(root.join(format!("usr/src/linux-headers-{abi}-common"))).args(WITHOUT);
+    make.arg(format!("KBUILD_OUTPUT={}", output.display()));
+    make.arg(format!("M={}", directory.canonicalize()?.display()));
+    make.arg(format!("CC={}", std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()))).arg("modules");
     host::output(&mut make).context("building the rig's kernel module")?;
     Ok(module)
 }
