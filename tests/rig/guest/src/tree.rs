@@ -91,7 +91,7 @@ fn pack_file(path: &Path) -> File {
         return File::Link { to: target.to_str().expect("a plain path").to_owned() };
     }
     let content = fs::read(path).expect("a file");
-    match str::from_utf8(&content) {
+    match std::str::from_utf8(&content) {
         Ok(text) if !text.contains('\0') => File::Text(text.to_owned()),
         _ => pack_bytes(&content),
     }
