@@ -27,14 +27,14 @@ pub fn tree(number: u64, rounds: u32) -> Machine {
     let cpu = PROCESSORS[number as usize % PROCESSORS.len()];
     let machine = loop {
         let slots = slots(&mut rng, DEPTH);
-        let hosts = (0..rng.usize(0..3)).map(|_| host(&mut rng)).collect();
+        let hosts = (0..number % 3).map(|_| host(&mut rng)).collect();
         let machine = Machine::of_tree(cpu, slots, hosts);
         if (4..=GPUS).contains(&machine.gpus().count()) {
             break machine;
         }
     };
     let mut variables = vec![("SEED", number.to_string()), ("ROUNDS", rounds.to_string()), ("RECORD", "1".to_owned())];
-    if rng.u8(0..4) == 0 {
+    if number.is_multiple_of(4) {
         variables.push(("RESCAN", "1".to_owned()));
     }
     let environment: BTreeMap<_, _> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -43,7 +43,7 @@ pub fn tree(number: u64, rounds: u32) -> Machine {
 }
 
 fn host(rng: &mut Rng) -> Host {
-    Host { first: rng.u8(0..2), bridge: rng.bool(), slots: slots(rng, DEPTH) }
+    Host { first: rng.u8(0..2), bridge: rng.bool(), slots: slots(rng, 1) }
 }
 
 /// One to three things with at most `depth` switches in a row.
