@@ -8,18 +8,17 @@ use crate::{
     location::{GpuId, Location, Region},
     machine::Machine,
     range::Range,
-    report::{Attribute, Effect, Refusal, Report, Warnings},
+    report::{Answer, Attribute, Effect, Refusal, Report, Warnings},
     uapi::*,
     vm::{Coverage, Vm, VmId, into_io},
     wish::{Advice, Atomics, MigrationPolicy, Wish},
 };
-use smallvec::SmallVec;
-use std::io;
+use std::{borrow::Cow, io, sync::Arc};
 
 /// Sends `advice` for `range` to all of `vms` and reports. `recorded` is what the record says of a vm.
 pub(crate) fn advise(
     machine: &Machine,
-    vms: &[&Vm<'_>],
+    vms: &[Arc<Vm<'_>>],
     range: Range,
     advice: &Advice,
     recorded: impl Fn(VmId) -> Wish,
@@ -27,7 +26,7 @@ pub(crate) fn advise(
     let mut report = Report::new(range);
     let mirroring = mirroring(vms, range, advice, &mut report);
     send_location(machine, &mirroring, advice, &recorded, &mut report);
-    for vm in &mirroring {
+    for vm in mirroring.iter() {
         if let Some(mode) = advice.atomics {
             report.answer(vm, Attribute::Atomics, effect(set_atomics(vm, range, mode)));
         }
@@ -43,25 +42,24 @@ pub(crate) fn advise(
 
 /// The vms that mirror some of the range. The kernel answers 0 for the others and keeps nothing.
 fn mirroring<'a, 'fd>(
-    vms: &[&'a Vm<'fd>],
+    vms: &'a [Arc<Vm<'fd>>],
     range: Range,
     advice: &Advice,
     report: &mut Report,
-) -> SmallVec<[&'a Vm<'fd>; 8]> {
+) -> Cow<'a, [Arc<Vm<'fd>>]> {
     let mut whole = false;
-    let mut mirroring = SmallVec::new();
+    let mut mirroring = Cow::Borrowed(vms);
     for vm in vms {
         match vm.mirrors(range) {
             Coverage::Nothing => {
                 for attribute in named(advice) {
                     report.answer(vm, attribute, Effect::Failed(libc::ENXIO));
                 }
-                continue;
+                mirroring.to_mut().retain(|found| found.id() != vm.id());
             }
             Coverage::Whole => whole = true,
             Coverage::Part => {}
         }
-        mirroring.push(*vm);
     }
     report.warnings.set(Warnings::NOT_MIRRORED, !whole);
     report.warnings.set(Warnings::CUTS_BLOCK, range.cuts_blocks());
@@ -84,7 +82,7 @@ fn named(advice: &Advice) -> impl Iterator<Item = Attribute> {
 /// Finds the first location that every vm takes, and leaves all of them with it.
 fn send_location(
     machine: &Machine,
-    vms: &[&Vm<'_>],
+    vms: &[Arc<Vm<'_>>],
     advice: &Advice,
     recorded: &impl Fn(VmId) -> Wish,
     report: &mut Report,
@@ -98,21 +96,16 @@ fn send_location(
         }
         return;
     }
-    let policy = advice.policy.unwrap_or_default();
     for (step, location) in advice.chain.iter().copied().enumerate() {
-        let Some(answers) = try_location(machine, vms, location, policy, report) else { continue };
-        report.location = answers.iter().any(Result::is_ok).then_some(location);
-        report.step = step;
-        for (vm, answer) in vms.iter().zip(answers) {
-            let effect = match effect(answer) {
-                Effect::Stored if step > 0 => Effect::FellBack(location),
-                effect => effect,
-            };
-            report.answer(vm, Attribute::PreferredLocation, effect);
-            if advice.policy.is_some() {
-                report.answer(vm, Attribute::MigrationPolicy, policy_effect(effect));
-            }
+        let before = report.answers.len();
+        if let Err(refusal) = try_location(machine, vms, (step, location), advice.policy, report) {
+            report.answers.truncate(before);
+            report.refusals.push(refusal);
+            continue;
         }
+        let took = |answer: &Answer| !answer.effect.is_refusal();
+        report.location = report.answers[before..].iter().any(took).then_some(location);
+        report.step = step;
         return;
     }
     for vm in vms {
@@ -127,35 +120,38 @@ fn send_location(
     }
 }
 
-/// What each vm says to `location`; `None`, with the reason noted, if one of them cannot live with it.
+/// Tells each vm of `location`, and notes its answer; ends with the reason if one of them cannot live with it.
 fn try_location(
     machine: &Machine,
-    vms: &[&Vm<'_>],
-    location: Location,
-    policy: MigrationPolicy,
+    vms: &[Arc<Vm<'_>>],
+    (step, location): (usize, Location),
+    policy: Option<MigrationPolicy>,
     report: &mut Report,
-) -> Option<SmallVec<[io::Result<()>; 8]>> {
-    if let Err(refusal) = all_livable(machine, vms, location) {
-        report.refusals.push(refusal);
-        return None;
-    }
+) -> Result<(), Refusal> {
+    all_livable(machine, vms, location)?;
     let named = name(machine, location);
-    let mut answers = SmallVec::new();
     for vm in vms {
-        let answer = named.as_ref().map_err(same).and_then(|named| set_named(vm, report.range, named, policy));
+        let sent = |named| set_named(vm, report.range, named, policy.unwrap_or_default());
+        let answer = named.as_ref().map_err(same).and_then(sent);
         if let (Err(error), Location::Vram(region)) = (&answer, location) {
             if let Some(refusal) = refusal(machine, vm, region, errno_of(error)) {
-                report.refusals.push(refusal);
-                return None;
+                return Err(refusal);
             }
         }
-        answers.push(answer);
+        let effect = match effect(answer) {
+            Effect::Stored if step > 0 => Effect::FellBack(location),
+            effect => effect,
+        };
+        report.answer(vm, Attribute::PreferredLocation, effect);
+        if policy.is_some() {
+            report.answer(vm, Attribute::MigrationPolicy, policy_effect(effect));
+        }
     }
-    Some(answers)
+    Ok(())
 }
 
 /// Whether all vms can live with `location`, as far as that is known without asking the kernel.
-fn all_livable(machine: &Machine, vms: &[&Vm<'_>], location: Location) -> Result<(), Refusal> {
+fn all_livable(machine: &Machine, vms: &[Arc<Vm<'_>>], location: Location) -> Result<(), Refusal> {
     let Location::Vram(region) = location else { return Ok(()) };
     if machine.is_usable_by_all(vms.iter().map(|vm| vm.gpu()), region) {
         return Ok(());
@@ -284,6 +280,7 @@ fn name_region(machine: &Machine, region: Region) -> io::Result<Named> {
     Ok(Named { devmem_fd: number as u32, region_instance: region.instance, whole_vram_of })
 }
 
+#[inline(always)]
 fn set_named(vm: &Vm<'_>, range: Range, named: &Named, policy: MigrationPolicy) -> io::Result<()> {
     let Named { mut devmem_fd, mut region_instance, whole_vram_of } = *named;
     if region_instance > 0 && vm.device().capabilities().map_err(into_io)?.multi_device == Support::Unsupported {
@@ -333,6 +330,7 @@ fn set_value(vm: &Vm<'_>, range: Range, type_: u32, val: u32, retained: Option<&
 }
 
 /// EINVAL is also what a kernel says that does not know the request; then it is told apart by the capabilities.
+#[inline(always)]
 fn known(vm: &Vm<'_>, support: impl Fn(&Capabilities) -> Support, answer: io::Result<()>) -> io::Result<()> {
     let is_unknown = || vm.device().capabilities().is_ok_and(|known| support(known) == Support::Unsupported);
     match answer {

@@ -226,6 +226,7 @@ impl Gpu {
     }
 
     /// Its device file. [`Error::Lost`] once it is known to have gone.
+    #[inline]
     pub(crate) fn device(&self) -> Result<BorrowedFd<'_>> {
         if self.is_lost() {
             self.lose();

@@ -106,6 +106,7 @@ impl Machine {
     }
 
     /// One GPU.
+    #[inline]
     pub fn gpu(&self, id: GpuId) -> Result<&Gpu> {
         self.0.gpus.get(id.0 as usize).ok_or_else(|| Error::NotFound(id.to_string()))
     }

@@ -6,7 +6,7 @@ use crate::{
     range::Range,
     spans::Spans,
     vm::VmId,
-    wish::{Advice, Wish},
+    wish::{Advice, Change, Wish},
 };
 use smallvec::SmallVec;
 use std::{
@@ -23,6 +23,15 @@ pub(crate) struct Record {
     spans: Spans<StateId>,
     states: Vec<State>,
     numbers: HashMap<State, StateId, BuildHasherDefault<Mixer>>,
+    steps: HashMap<Step, StateId, BuildHasherDefault<Mixer>>,
+}
+
+/// From one state, or none, to another: memory is mostly told what other memory was told before.
+#[derive(PartialEq, Eq, Hash, Debug)]
+struct Step {
+    from: Option<StateId>,
+    vms: SmallVec<[VmId; 4]>,
+    change: Change,
 }
 
 /// A hash for the few states of a record: they come from this process, so none is made to collide.
@@ -104,12 +113,12 @@ impl Record {
     /// Whether the record says of all of `range` that it is stable and that each of `vms` was told what `advice` says,
     /// with its first location.
     pub(crate) fn holds(&self, range: Range, vms: impl Iterator<Item = VmId> + Clone, advice: &Advice) -> bool {
-        let location = advice.locations().first().copied();
+        let change = Change::by(advice, advice.locations().first().copied());
         let mut from = range.start();
         while from < range.end() {
             let Some((span, number)) = self.spans.get(from) else { return false };
             let state = &self.states[number as usize];
-            let told = |vm| state.wish(vm).is_some_and(|wish| wish.advised(advice, location) == wish);
+            let told = |vm| state.wish(vm).is_some_and(|wish| change.of(wish) == wish);
             if !state.stable || !vms.clone().all(told) {
                 return false;
             }
@@ -138,12 +147,20 @@ impl Record {
     }
 
     /// Each of `vms` has been told of all of `range` what `change` makes of what it was told before.
-    pub(crate) fn tell(&mut self, range: Range, vms: &[VmId], change: impl Fn(Wish) -> Wish) {
-        self.update(range, |state| {
-            for vm in vms {
-                let wish = change(state.wish(*vm).unwrap_or_default());
-                state.set_wish(*vm, wish);
-            }
+    pub(crate) fn tell(&mut self, range: Range, vms: impl Iterator<Item = VmId>, change: Change) {
+        let Record { spans, states, numbers, steps } = self;
+        let mut step = Step { from: None, vms: vms.collect(), change };
+        spans.update(range, |from| {
+            step.from = from;
+            steps.get(&step).copied().or_else(|| {
+                let mut state = from.map_or_else(State::default, |from| states[from as usize].clone());
+                for vm in &step.vms {
+                    state.set_wish(*vm, change.of(state.wish(*vm).unwrap_or_default()));
+                }
+                let to = number(states, numbers, state);
+                steps.insert(Step { from, vms: step.vms.clone(), change }, to);
+                Some(to)
+            })
         });
     }
 
@@ -164,28 +181,36 @@ impl Record {
 
     /// Everything that `vm` was told is forgotten.
     pub(crate) fn forget_vm(&mut self, vm: VmId) {
-        self.update(Range::ALL, |state| {
-            if let Ok(index) = state.place(vm) {
-                state.wishes.remove(index);
-            }
-        });
+        // Made anew, so that states in which no memory is any more go as well.
+        let before = std::mem::take(self);
+        for (range, state) in before.inside(Range::ALL) {
+            self.update(range, |new| {
+                new.clone_from(state);
+                new.wishes.retain(|(id, _)| *id != vm);
+            });
+        }
     }
 
     fn update(&mut self, range: Range, change: impl Fn(&mut State)) {
-        let Record { spans, states, numbers } = self;
-        spans.update(range, |number| {
-            let mut state = number.map_or_else(State::default, |number| states[number as usize].clone());
+        let Record { spans, states, numbers, .. } = self;
+        spans.update(range, |from| {
+            let mut state = from.map_or_else(State::default, |from| states[from as usize].clone());
             change(&mut state);
-            (state != State::default()).then(|| {
-                numbers.get(&state).copied().unwrap_or_else(|| {
-                    states.push(state.clone());
-                    let number = (states.len() - 1) as StateId;
-                    numbers.insert(state, number);
-                    number
-                })
-            })
+            (state != State::default()).then(|| number(states, numbers, state))
         });
     }
+}
+
+/// The number of `state`, which it keeps.
+fn number(
+    states: &mut Vec<State>,
+    numbers: &mut HashMap<State, StateId, BuildHasherDefault<Mixer>>,
+    state: State,
+) -> StateId {
+    *numbers.entry(state).or_insert_with_key(|state| {
+        states.push(state.clone());
+        (states.len() - 1) as StateId
+    })
 }
 
 #[cfg(test)]
@@ -202,7 +227,7 @@ mod tests {
         let vm = VmId(0);
         let mut record = Record::default();
         let advice = Advice::prefer(System);
-        record.tell(blocks(0, 4), &[vm], |wish| wish.advised(&advice, Some(System)));
+        record.tell(blocks(0, 4), [vm].into_iter(), Change::by(&advice, Some(System)));
         assert!(!record.holds(blocks(0, 4), [vm].into_iter(), &advice));
         record.set_stable(blocks(0, 2), true);
         assert!(record.holds(blocks(0, 2), [vm].into_iter(), &advice));
@@ -215,8 +240,8 @@ mod tests {
     #[test]
     fn a_vm_that_leaves_is_forgotten() {
         let mut record = Record::default();
-        record.tell(blocks(0, 1), &[VmId(0)], |wish| Wish { location: System, ..wish });
-        record.tell(blocks(0, 2), &[VmId(1)], |wish| Wish { location: System, ..wish });
+        record.tell(blocks(0, 1), [VmId(0)].into_iter(), Change::by(&Advice::new(), Some(System)));
+        record.tell(blocks(0, 2), [VmId(1)].into_iter(), Change::by(&Advice::new(), Some(System)));
         record.forget_vm(VmId(0));
         assert_eq!(record.wish_at(blocks(0, 1), VmId(0)), None);
         assert_eq!(record.wish_at(blocks(0, 1), VmId(1)).unwrap().location, System);

@@ -27,7 +27,7 @@ pub struct Report {
     /// What the caller should know.
     pub warnings: Warnings,
     /// Per vm and attribute.
-    pub answers: SmallVec<[Answer; 8]>,
+    pub answers: SmallVec<[Answer; 4]>,
     /// Why locations that come before the chosen one were passed over.
     pub refusals: Vec<Refusal>,
 }

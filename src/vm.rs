@@ -85,6 +85,7 @@ impl<'fd> Vm<'fd> {
         self.gpu
     }
 
+    #[inline]
     pub(crate) fn device(&self) -> &Gpu {
         self.machine.gpu(self.gpu).expect("a vm's GPU is one of its machine")
     }
@@ -112,6 +113,7 @@ impl<'fd> Vm<'fd> {
     }
 
     /// File and number for the kernel. Makes an own vm that is not there yet.
+    #[inline]
     pub(crate) fn handle(&self) -> Result<(BorrowedFd<'_>, u32)> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed("vm"));
@@ -187,6 +189,7 @@ impl<'fd> Vm<'fd> {
     }
 
     /// MADVISE of this vm, whatever vm `advice` names.
+    #[inline(always)]
     pub(crate) fn madvise(&self, mut advice: drm_xe_madvise, retained: Option<&mut u32>) -> io::Result<()> {
         let (fd, vm_id) = self.handle().map_err(into_io)?;
         advice.vm_id = vm_id;
@@ -207,6 +210,7 @@ impl<'fd> Vm<'fd> {
     }
 
     /// ENODEV or EACCES may mean that this vm's GPU has gone: then its files go at once.
+    #[inline(always)]
     fn noticed<T>(&self, answer: io::Result<T>) -> io::Result<T> {
         let errno = answer.as_ref().err().and_then(io::Error::raw_os_error);
         if matches!(errno, Some(libc::ENODEV | libc::EACCES)) {

@@ -146,14 +146,37 @@ pub(crate) struct Wish {
     pub(crate) pat: Option<u16>,
 }
 
-impl Wish {
-    /// This wish as `advice` changes it, once its fallbacks are resolved to `location`.
-    pub(crate) fn advised(self, advice: &Advice, location: Option<Location>) -> Wish {
+/// What an advice that was taken makes of a wish; what it does not name stays as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Change {
+    location: Option<Location>,
+    policy: Option<MigrationPolicy>,
+    atomics: Option<Atomics>,
+    pat: Option<u16>,
+}
+
+impl Change {
+    /// Of `advice`, once its fallbacks are resolved to `location`.
+    pub(crate) fn by(advice: &Advice, location: Option<Location>) -> Change {
+        let Advice { policy, atomics, pat, .. } = *advice;
+        // The kernel takes location and policy together.
+        Change { location, policy: policy.or(location.map(|_| MigrationPolicy::AllPages)), atomics, pat }
+    }
+
+    /// From nothing to all that `wish` says.
+    pub(crate) fn to(wish: Wish) -> Change {
+        let Wish { location, policy, atomics, pat } = wish;
+        Change { location: Some(location), policy: Some(policy), atomics: Some(atomics), pat }
+    }
+
+    /// `wish` with this change.
+    #[inline]
+    pub(crate) fn of(self, wish: Wish) -> Wish {
         Wish {
-            location: location.unwrap_or(self.location),
-            policy: advice.policy.unwrap_or(if location.is_some() { MigrationPolicy::AllPages } else { self.policy }),
-            atomics: advice.atomics.unwrap_or(self.atomics),
-            pat: advice.pat.or(self.pat),
+            location: self.location.unwrap_or(wish.location),
+            policy: self.policy.unwrap_or(wish.policy),
+            atomics: self.atomics.unwrap_or(wish.atomics),
+            pat: self.pat.or(wish.pat),
         }
     }
 }

@@ -374,6 +374,18 @@ fn unsafe_places(code: &str) -> usize {
 }
 
 #[test]
+fn promise_6_no_environment_is_read_and_no_thread_or_signal_handler_is_made() {
+    let surprises = ["env::var", "getenv", "thread::spawn", "thread::Builder", "sigaction", "libc::signal"];
+    for (path, text) in files("src", &[".rs"]).into_iter().chain(files("capi/src", &[".rs"])) {
+        let code = without_tests(&code(&text));
+        let is_test = path.components().any(|part| part.as_os_str() == "tests");
+        for word in surprises {
+            assert!(is_test || !code.contains(word), "{word} in {}", path.display());
+        }
+    }
+}
+
+#[test]
 fn every_source_names_its_licence_and_says_what_it_is() {
     for (path, text) in files("", &[".rs", ".c", ".h", ".hpp"]) {
         let mut lines = text.lines();

@@ -69,10 +69,13 @@ pub(crate) fn sent(report: &mut Report) -> Result<()> {
 }
 
 /// Advice that the record holds already, for 100,000 ranges in the order of their addresses, as a program that walks its
-/// memory gives it, and in random order, where nearly each look-up waits for memory.
+/// memory gives it, and in random order. There nearly each look-up waits for memory, which alone takes longer than a
+/// quarter of an empty system call: the goal is to be cheaper than the call.
 pub(crate) fn elided(report: &mut Report) -> Result<()> {
     const RANGES: usize = 100_000;
-    for (vms, order) in [(1, "in order"), (2, "in order"), (1, "at random"), (2, "at random")] {
+    for (vms, order, goal) in
+        [(1, "in order", 0.25), (2, "in order", 0.25), (1, "at random", 1.0), (2, "at random", 1.0)]
+    {
         let (machine, metered) = Metered::machine(MACHINE)?;
         let space = Space::empty(&machine)?;
         for gpu in &machine.gpus()[..vms] {
@@ -111,7 +114,7 @@ pub(crate) fn elided(report: &mut Report) -> Result<()> {
             nanoseconds: (times.nanoseconds(0, RANGES), times.nanoseconds(1, RANGES)),
             ratio: times.ratio(0, 1),
             excess: times.excess(0, 1, RANGES),
-            goal: Goal::Ratio(0.25),
+            goal: Goal::Ratio(goal),
         });
     }
     Ok(())

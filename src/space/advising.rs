@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Advice to a whole space, with its record kept true.
 
-use super::{Chosen, Space};
+use super::{Space, Vms};
 use crate::{
     advice,
     driver::MemoryPolicy,
@@ -11,7 +11,7 @@ use crate::{
     range::Range,
     report::{Attribute, Report, Warnings},
     vm::{Vm, VmId},
-    wish::{Advice, Wish},
+    wish::{Advice, Change, Wish},
 };
 use std::path::Path;
 
@@ -32,12 +32,11 @@ impl<'fd> Space<'fd> {
             state.pick(advice.gpus.as_deref())?
         };
         self.check(advice)?;
-        for vm in &vms {
+        for vm in vms.iter() {
             vm.handle()?;
         }
-        let borrowed: smallvec::SmallVec<[&Vm<'_>; 8]> = vms.iter().map(|vm| &**vm).collect();
         let recorded = |vm| self.0.state.lock().record.wish_at(range, vm).unwrap_or_default();
-        let mut report = advice::advise(self.machine(), &borrowed, range, advice, recorded);
+        let mut report = advice::advise(self.machine(), &vms, range, advice, recorded);
         let replaced = if report.is_accepted() {
             self.note(&vms, &report, advice)?
         } else {
@@ -86,27 +85,26 @@ impl<'fd> Space<'fd> {
     }
 
     /// Records what was accepted by all. Says whether NUMA policies have been replaced that may have to be put back.
-    fn note(&self, vms: &Chosen<'fd>, report: &Report, advice: &Advice) -> Result<bool> {
-        let ids: smallvec::SmallVec<[VmId; 8]> = vms.iter().map(|vm| vm.id()).collect();
+    fn note(&self, vms: &Vms<'fd>, report: &Report, advice: &Advice) -> Result<bool> {
         let mut state = self.state()?;
-        state.record.tell(report.range, &ids, |wish| wish.advised(advice, report.location));
+        state.record.tell(report.range, vms.iter().map(|vm| vm.id()), Change::by(advice, report.location));
         Ok(!state.replaced.is_empty())
     }
 
     /// Some vm refused something. Where a location was not possible, or the advice is strict, the vms that took it get
     /// back what they were told before; else what each of them took is recorded.
-    fn note_or_restore(&self, vms: &Chosen<'fd>, report: &mut Report, advice: &Advice) -> Result<()> {
+    fn note_or_restore(&self, vms: &Vms<'fd>, report: &mut Report, advice: &Advice) -> Result<()> {
         let nowhere = !advice.locations().is_empty() && report.location.is_none();
         if advice.strict || nowhere {
-            for vm in vms {
+            for vm in vms.iter() {
                 self.give_back(vm, report, advice)?;
             }
             return Ok(());
         }
-        for vm in vms {
+        for vm in vms.iter() {
             let took = took(advice, report, vm.id());
             let location = took.locations().first().and(report.location);
-            self.state()?.record.tell(report.range, &[vm.id()], |wish| wish.advised(&took, location));
+            self.state()?.record.tell(report.range, [vm.id()].into_iter(), Change::by(&took, location));
         }
         Ok(())
     }

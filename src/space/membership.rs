@@ -11,7 +11,7 @@ use crate::{
     record::Record,
     uapi::memory,
     vm::{Vm, VmId},
-    wish::Wish,
+    wish::{Change, Wish},
 };
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
@@ -153,7 +153,7 @@ impl<'fd> Space<'fd> {
         for (range, wish) in known {
             let answer = advice::tell(self.machine(), vm, range, wish);
             if answer.is_ok() {
-                self.state()?.record.tell(range, &[vm.id()], |_| wish);
+                self.state()?.record.tell(range, [vm.id()].into_iter(), Change::to(wish));
             }
         }
         Ok(())

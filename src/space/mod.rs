@@ -22,7 +22,6 @@ use crate::{
 };
 use once_cell::sync::OnceCell;
 use parking_lot::{Mutex, MutexGuard};
-use smallvec::SmallVec;
 use std::{path::Path, sync::Arc};
 
 /// All the vms that mirror this process, the library's own and borrowed ones, and what is wished of its memory.
@@ -56,7 +55,7 @@ struct Inner<'fd> {
 
 #[derive(Debug)]
 struct State<'fd> {
-    vms: Arc<[Arc<Vm<'fd>>]>,
+    vms: Vms<'fd>,
     next: u32,
     closed: bool,
     record: Record,
@@ -64,8 +63,8 @@ struct State<'fd> {
     replaced: Vec<(Range, MemoryPolicy)>,
 }
 
-/// The vms that one call is about.
-type Chosen<'fd> = SmallVec<[Arc<Vm<'fd>>; 8]>;
+/// The vms of a space, or those that one call is about.
+type Vms<'fd> = Arc<[Arc<Vm<'fd>>]>;
 
 impl<'fd> Space<'fd> {
     /// The machine that the space is on.
@@ -127,21 +126,21 @@ impl<'fd> Space<'fd> {
         if state.closed { Err(Error::Closed("space")) } else { Ok(state) }
     }
 
-    fn vms(&self) -> Result<Arc<[Arc<Vm<'fd>>]>> {
+    fn vms(&self) -> Result<Vms<'fd>> {
         Ok(self.state()?.vms.clone())
     }
 
     /// The vms of `gpus`, or all of them, made if they were not.
-    fn chosen(&self, gpus: Option<&[GpuId]>) -> Result<Chosen<'fd>> {
+    fn chosen(&self, gpus: Option<&[GpuId]>) -> Result<Vms<'fd>> {
         let chosen = self.state()?.pick(gpus)?;
-        for vm in &chosen {
+        for vm in chosen.iter() {
             vm.handle()?;
         }
         Ok(chosen)
     }
 
     fn vm_of(&self, gpu: GpuId) -> Result<Arc<Vm<'fd>>> {
-        Ok(self.chosen(Some(&[gpu]))?.swap_remove(0))
+        Ok(self.chosen(Some(&[gpu]))?[0].clone())
     }
 
     fn pages(&self) -> Result<&Arc<PageTable>> {
@@ -151,14 +150,18 @@ impl<'fd> Space<'fd> {
 }
 
 impl<'fd> State<'fd> {
-    /// The vms of `gpus`, or all of them.
-    fn pick(&self, gpus: Option<&[GpuId]>) -> Result<Chosen<'fd>> {
-        let has = |gpu: &GpuId| self.vms.iter().any(|vm| vm.gpu() == *gpu);
-        if let Some(unknown) = gpus.and_then(|gpus| gpus.iter().find(|gpu| !has(gpu))) {
-            return Err(Error::NotFound(format!("vm of {unknown} in this space")));
-        }
-        let wanted = |vm: &&Arc<Vm<'fd>>| gpus.is_none_or(|gpus| gpus.contains(&vm.gpu()));
-        let chosen: Chosen<'fd> = self.vms.iter().filter(wanted).cloned().collect();
+    /// The vms of `gpus`, or all of them; there is at least one.
+    fn pick(&self, gpus: Option<&[GpuId]>) -> Result<Vms<'fd>> {
+        let chosen = match gpus {
+            None => self.vms.clone(),
+            Some(gpus) => {
+                let has = |gpu: &GpuId| self.vms.iter().any(|vm| vm.gpu() == *gpu);
+                if let Some(unknown) = gpus.iter().find(|gpu| !has(gpu)) {
+                    return Err(Error::NotFound(format!("vm of {unknown} in this space")));
+                }
+                self.vms.iter().filter(|vm| gpus.contains(&vm.gpu())).cloned().collect()
+            }
+        };
         if chosen.is_empty() { Err(Error::NotFound("vm in this space".to_owned())) } else { Ok(chosen) }
     }
 

@@ -127,8 +127,8 @@ impl<'fd> Space<'fd> {
             return Ok(Vec::new());
         }
         let chosen = self.chosen(Some(map_for))?;
-        let others = chosen.into_iter().filter(|vm| vm.id() != mover.id());
-        others.map(|vm| Ok(Accessor { told: self.told(range, location, &vm)?, vm })).collect()
+        let others = chosen.iter().filter(|vm| vm.id() != mover.id());
+        others.map(|vm| Ok(Accessor { told: self.told(range, location, vm)?, vm: vm.clone() })).collect()
     }
 
     /// The parts of `range` of which `vm` was told `location`, neighbours joined.

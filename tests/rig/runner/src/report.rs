@@ -19,6 +19,10 @@ pub struct Report {
     failed: usize,
 }
 
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A machine in a few lines.
 pub fn list(machine: &Machine) {
     println!("{}: {}", machine.name, machine.about);
@@ -32,12 +36,8 @@ impl Report {
     pub fn begin(paths: &Paths, setup: &Setup, machines: &[Machine]) -> Report {
         let runs: usize = machines.iter().map(|machine| machine.runs.len()).sum();
         let (kernel, qemu) = (&setup.kernel.version, &setup.qemu);
-        println!(
-            "plan: {} machines, {runs} runs; Linux {kernel}, QEMU {} ({})",
-            machines.len(),
-            qemu.version,
-            qemu.accelerator
-        );
+        let (machine_count, runs) = (counted(machines.len(), "machine"), counted(runs, "run"));
+        println!("plan: {machine_count}, {runs}; Linux {kernel}, QEMU {} ({})", qemu.version, qemu.accelerator);
         for machine in machines {
             println!("  {:<10} {}", machine.name, machine.about);
         }
