@@ -72,7 +72,7 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         first: u64,
         /// How many
-        #[arg(long, default_value_t = 14)]
+        #[arg(long, default_value_t = 12)]
         count: u64,
         /// States of each, with other access control and host bridges
         #[arg(long, default_value_t = 30)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fetches and unpacks what the rig needs: QEMU, a kernel, busybox.
+//! Fetches and unpacks what the rig needs: QEMU, a kernel with its headers, busybox.
 //!
 //! Each step leaves its result whole or not at all, so that an interrupted set-up goes on where it stopped.
 
