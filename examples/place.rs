@@ -20,6 +20,10 @@ fn main() -> ExitCode {
 
 fn run() -> std::result::Result<(), Box<dyn Error>> {
     let machine = machine()?;
+    let shares = regions(&machine);
+    if shares.is_empty() {
+        return Err("no GPU of this machine can be used".into());
+    }
     let space = Space::create(&machine)?;
 
     // Pages of a file cannot live in VRAM, so it is read and not mapped.
@@ -31,10 +35,6 @@ fn run() -> std::result::Result<(), Box<dyn Error>> {
     }
 
     // Each region of VRAM gets a part that is as large as the region is among all.
-    let shares = regions(&machine);
-    if shares.is_empty() {
-        return Err("no GPU of this machine can be used".into());
-    }
     let layout = Layout::shard(shares);
     let parts = parts(&layout, weights.range())?;
     println!("{} MiB of weights in {} parts", length >> 20, parts.len());

@@ -956,7 +956,8 @@ int xep_space_add(const struct xep_space *space, uint32_t gpu, uint32_t *vm);
  *
  * The descriptor is borrowed, not duplicated: it has to stay open until xep_space_detach() or xep_space_close(). The
  * vm is told what is wished of memory whose life is known. -EBADF if the descriptor is not open, -ENOENT if it is no
- * GPU of this machine, -EINVAL if it has no such vm or the vm does not mirror this process.
+ * GPU of this machine, -EINVAL if it has no such vm or the vm does not mirror this process, -EOPNOTSUPP if the kernel does
+ * not tell what vms mirror.
  */
 int xep_space_attach(const struct xep_space *space,
                      int fd,
@@ -1108,8 +1109,8 @@ int xep_space_residency(const struct xep_space *space,
 /**
  * Says what each vm was told of a range, as the kernel has it, vm by vm.
  *
- * Just after memory was unmapped it can still show what it is about to reset. Fills at most `capacity` elements and
- * stores in `count` how many there are.
+ * Just after memory was unmapped it can still show what it is about to reset. -EOPNOTSUPP if the kernel does not tell.
+ * Fills at most `capacity` elements and stores in `count` how many there are.
  */
 int xep_space_attributes(const struct xep_space *space,
                          const void *address,

@@ -213,7 +213,11 @@ pub(crate) fn tell(machine: &Machine, vm: &Vm<'_>, range: Range, wish: Wish) -> 
 /// Takes back what `vm` was told, or, if that is not known, what it may have been told of locations and atomics.
 pub(crate) fn untell(machine: &Machine, vm: &Vm<'_>, range: Range, wish: Option<Wish>) -> io::Result<()> {
     let unknown = Wish { location: Location::System, atomics: Atomics::Global, ..Wish::default() };
-    change(machine, vm, range, wish.unwrap_or(unknown), Wish::default())
+    match change(machine, vm, range, wish.unwrap_or(unknown), Wish::default()) {
+        // What the kernel does not know it was never told.
+        Err(error) if errno_of(&error) == libc::EOPNOTSUPP => Ok(()),
+        answer => answer,
+    }
 }
 
 /// Tells `vm` again what it was told of the attributes that `advice` names.
@@ -332,9 +336,8 @@ fn set_value(vm: &Vm<'_>, range: Range, type_: u32, val: u32, retained: Option<&
 /// EINVAL is also what a kernel says that does not know the request; then it is told apart by the capabilities.
 #[inline(always)]
 fn known(vm: &Vm<'_>, support: impl Fn(&Capabilities) -> Support, answer: io::Result<()>) -> io::Result<()> {
-    let is_unknown = || vm.device().capabilities().is_ok_and(|known| support(known) == Support::Unsupported);
     match answer {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && is_unknown() => Err(unsupported()),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && vm.device().lacks(support) => Err(unsupported()),
         answer => answer,
     }
 }

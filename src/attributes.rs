@@ -43,7 +43,7 @@ pub enum StoredLocation {
 /// The attributes that `vm` has for `range`, in the order of addresses, neighbours with equal ones as one run: the kernel
 /// never joins what an advice has split. What the vm does not mirror is left out.
 pub(crate) fn attributes(machine: &Machine, vm: &Vm<'_>, range: Range) -> Result<Vec<AttributeRun>> {
-    let found = vm.query(range).map_err(vm.error("DRM_IOCTL_XE_VM_QUERY_MEM_RANGE_ATTRS", range))?;
+    let found = vm.query(range).map_err(vm.query_error(range))?;
     let runs = found.iter().filter_map(|vma| {
         Some(AttributeRun {
             range: Range::between(vma.start, vma.end.min(Range::ALL.end()))?.intersection(range)?,

@@ -3,7 +3,6 @@
 
 use crate::{
     attributes::{AttributeRun, StoredLocation},
-    capabilities::Support,
     error::Result,
     interconnect::Verdict,
     location::{Location, Region},
@@ -104,8 +103,7 @@ fn target(machine: &Machine, region: Region, case: &Case<'_, '_>) -> Vec<Obstacl
         if link.verdict == Verdict::NotConnected {
             obstacles.push(Obstacle::NoLink(link.reason.to_string()));
         }
-        let known = vm.device().capabilities().map(|known| known.multi_device);
-        if known.is_ok_and(|known| known == Support::Unsupported) {
+        if vm.device().lacks(|known| known.multi_device) {
             obstacles.push(Obstacle::Unsupported("placement in another GPU's VRAM"));
         }
     }

@@ -206,6 +206,11 @@ impl Gpu {
         Ok(self.complete.get_or_init(|| Capabilities { autoreset, ..*probed }))
     }
 
+    /// Whether its driver is known to lack a feature. Its EINVAL then says so, and nothing of the caller's arguments.
+    pub(crate) fn lacks(&self, feature: impl FnOnce(&Capabilities) -> Support) -> bool {
+        self.capabilities().is_ok_and(|known| feature(known) == Support::Unsupported)
+    }
+
     /// Whether its driver can mirror the process at all.
     pub fn can_mirror(&self) -> bool {
         self.has(DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR)

@@ -111,8 +111,11 @@ impl State {
 
 impl Record {
     /// Whether the record says of all of `range` that it is stable and that each of `vms` was told what `advice` says,
-    /// with its first location.
+    /// with its first location. Where there is no vm nobody was told.
     pub(crate) fn holds(&self, range: Range, vms: impl Iterator<Item = VmId> + Clone, advice: &Advice) -> bool {
+        if vms.clone().next().is_none() {
+            return false;
+        }
         let change = Change::by(advice, advice.locations().first().copied());
         let mut from = range.start();
         while from < range.end() {

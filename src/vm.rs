@@ -64,12 +64,12 @@ impl<'fd> Vm<'fd> {
         let mut vm = Vm::new(machine, id, gpu, Kind::Borrowed { fd, vm_id, pat: 0 });
         let first = Range::new(0, PAGE)?;
         // A mirror begins at address 0, where nothing else is ever bound; a vm without one answers with no ranges.
-        let at_zero = vm.query(first).map_err(vm.error("DRM_IOCTL_XE_VM_QUERY_MEM_RANGE_ATTRS", first))?;
+        let at_zero = vm.query(first).map_err(vm.query_error(first))?;
         let Some(mirror) = at_zero.first() else {
             return Err(Error::Invalid(format!("vm {vm_id} of {gpu} does not mirror this process")));
         };
         vm.kind = Kind::Borrowed { fd, vm_id, pat: mirror.pat_index.val as u16 };
-        vm.look_again().map_err(vm.error("DRM_IOCTL_XE_VM_QUERY_MEM_RANGE_ATTRS", Range::ALL))?;
+        vm.look_again().map_err(vm.query_error(Range::ALL))?;
         Ok(vm)
     }
 
@@ -170,6 +170,16 @@ impl<'fd> Vm<'fd> {
                     return Ok(found);
                 }
             }
+        }
+    }
+
+    /// For `map_err`: the kernel's answer to [`Vm::query`].
+    pub(crate) fn query_error(&self, range: Range) -> impl FnOnce(io::Error) -> Error {
+        move |source| match source.raw_os_error() {
+            Some(libc::EINVAL) if self.device().lacks(|known| known.attribute_query) => {
+                Error::Unsupported("reading what a vm was told and what it mirrors")
+            }
+            _ => self.error("DRM_IOCTL_XE_VM_QUERY_MEM_RANGE_ATTRS", range)(source),
         }
     }
 

@@ -94,8 +94,8 @@ pub extern "C" fn xep_space_residency(
 
 /// Says what each vm was told of a range, as the kernel has it, vm by vm.
 ///
-/// Just after memory was unmapped it can still show what it is about to reset. Fills at most `capacity` elements and
-/// stores in `count` how many there are.
+/// Just after memory was unmapped it can still show what it is about to reset. -EOPNOTSUPP if the kernel does not tell.
+/// Fills at most `capacity` elements and stores in `count` how many there are.
 #[unsafe(no_mangle)]
 pub extern "C" fn xep_space_attributes(
     space: *const xep_space,

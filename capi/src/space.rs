@@ -114,7 +114,8 @@ pub extern "C" fn xep_space_add(space: *const xep_space, gpu: u32, vm: Option<&m
 ///
 /// The descriptor is borrowed, not duplicated: it has to stay open until xep_space_detach() or xep_space_close(). The
 /// vm is told what is wished of memory whose life is known. -EBADF if the descriptor is not open, -ENOENT if it is no
-/// GPU of this machine, -EINVAL if it has no such vm or the vm does not mirror this process.
+/// GPU of this machine, -EINVAL if it has no such vm or the vm does not mirror this process, -EOPNOTSUPP if the kernel does
+/// not tell what vms mirror.
 #[unsafe(no_mangle)]
 pub extern "C" fn xep_space_attach(
     space: *const xep_space,

@@ -2,14 +2,18 @@
 //! The seam: one method per kernel call that the library makes.
 //!
 //! [`Kernel`] is the real one; [`Sim`](crate::Sim) behaves like it. Everything above runs unchanged on both. A driver
-//! that wraps another one (to inject faults, to count, to answer as an older kernel does) is written in a few lines.
+//! that wraps another one (to inject faults, to count) is written in a few lines; [`Older`] is such a one.
 
 mod copy_engine;
+mod features;
 mod kernel;
+mod older;
 
 pub use crate::uapi::memory::{Mapping, MemoryPolicy};
 pub use crate::uapi::{BindSyncs, IoctlFunction};
+pub use features::Features;
 pub use kernel::Kernel;
+pub use older::Older;
 
 use crate::{range::Range, uapi::*};
 use std::{

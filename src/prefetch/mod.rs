@@ -235,7 +235,7 @@ impl<'fd> Job<'fd> {
                 answers.find_map(|answer| answer.err())
             });
             let obstacle = match refused {
-                Some(error) => Obstacle::Kernel(errno_of(&error)),
+                Some(error) => refusal(vm, errno_of(&error)),
                 None if bytes < piece.len() => Obstacle::OtherWish { vm: vm.id(), location: None },
                 None => continue,
             };
@@ -262,6 +262,14 @@ impl<'fd> Job<'fd> {
             _ => Obstacle::Pinned,
         }
     }
+}
+
+/// Why PREFETCH "as advised" was refused.
+fn refusal(vm: &Vm<'_>, errno: i32) -> Obstacle {
+    if errno == libc::EINVAL && vm.device().lacks(|known| known.prefetch_consult) {
+        return Obstacle::Unsupported("mapping pages where they are");
+    }
+    Obstacle::Kernel(errno)
 }
 
 /// Adds `stay`, joined to the last one if it goes on with the same reason.

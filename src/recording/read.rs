@@ -5,12 +5,13 @@ use super::{CONNECTED, NOT_CONNECTED, README};
 use crate::{
     address::PciAddress,
     discovery,
+    driver::Features,
     error::{Error, Result},
     files::Files,
     interconnect::Interconnect,
     pcie::BusPath,
     query::{Description, MemoryRegion},
-    sim::{DeviceSpec, FeatureSpec, Spec, TileSpec},
+    sim::{DeviceSpec, Spec, TileSpec},
     uapi::*,
 };
 use std::{
@@ -95,7 +96,7 @@ fn tiles(regions: &[MemoryRegion]) -> io::Result<Vec<TileSpec>> {
 }
 
 /// As far as they were asked for; all that a device with mirrors has otherwise.
-fn features(files: &Files, place: &Path, mirror: bool) -> io::Result<FeatureSpec> {
+fn features(files: &Files, place: &Path, mirror: bool) -> io::Result<Features> {
     let text = match files.text(place.join("capabilities")) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -110,14 +111,15 @@ fn features(files: &Files, place: &Path, mirror: bool) -> io::Result<FeatureSpec
         }
     }
     let has = |name| !missing.contains(&name);
-    Ok(FeatureSpec {
-        mirror,
-        madvise: has("preferred_location"),
-        multi_device: has("multi_device"),
-        consult: has("prefetch_consult"),
-        autoreset: mirror && has("autoreset"),
-        purgeable: has("purgeable"),
-    })
+    let found = [
+        (mirror, Features::MIRROR),
+        (has("preferred_location"), Features::MADVISE),
+        (has("multi_device"), Features::MULTI_DEVICE),
+        (has("prefetch_consult"), Features::CONSULT),
+        (mirror && has("autoreset"), Features::AUTORESET),
+        (has("purgeable"), Features::PURGEABLE),
+    ];
+    Ok(found.into_iter().filter(|(has, _)| *has).map(|(_, feature)| feature).collect())
 }
 
 /// The render node of each PCI device that has one.

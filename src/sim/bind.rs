@@ -22,7 +22,8 @@ const BIND_FLAGS: u32 = DRM_XE_VM_BIND_FLAG_READONLY
     | DRM_XE_VM_BIND_FLAG_DUMPABLE
     | DRM_XE_VM_BIND_FLAG_CHECK_PXP
     | DRM_XE_VM_BIND_FLAG_CPU_ADDR_MIRROR
-    | DRM_XE_VM_BIND_FLAG_DECOMPRESS;
+    | DRM_XE_VM_BIND_FLAG_DECOMPRESS
+    | DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET;
 
 impl State {
     /// `xe_vm_bind_ioctl` with one operation.
@@ -58,25 +59,24 @@ impl State {
     /// `vm_bind_ioctl_check_args`, for one operation.
     fn accepts(&self, vm: &Vm, op: &drm_xe_vm_bind_op) -> bool {
         let device = &self.devices[vm.device];
-        let features = device.spec.features;
         let has = |flag| op.flags & flag != 0;
         let mirror = has(DRM_XE_VM_BIND_FLAG_CPU_ADDR_MIRROR);
         let unbacked = has(DRM_XE_VM_BIND_FLAG_NULL) || mirror;
-        let known = if features.autoreset { BIND_FLAGS | DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET } else { BIND_FLAGS };
         let map = op.op == DRM_XE_VM_BIND_OP_MAP;
         let prefetch = op.op == DRM_XE_VM_BIND_OP_PREFETCH;
         let region = op.prefetch_mem_region_instance;
         let regions = (2u32 << device.spec.tiles.len()) - 1;
-        let region_known = (region == DRM_XE_CONSULT_MEM_ADVISE_PREF_LOC && features.consult)
+        let region_known = region == DRM_XE_CONSULT_MEM_ADVISE_PREF_LOC
             || 1u32.checked_shl(region).is_some_and(|bit| bit & regions != 0);
         let refused = op.extensions != 0
             || op.pad != 0
             || op.pad2 != 0
             || op.reserved != [0; 3]
-            || (mirror && !(vm.fault_mode && features.mirror))
+            || !device.spec.features.knows_bind(op)
+            || (mirror && !vm.fault_mode)
             || u32::from(op.pat_index) >= PAT_ENTRIES
             || op.op > DRM_XE_VM_BIND_OP_PREFETCH
-            || op.flags & !known != 0
+            || op.flags & !BIND_FLAGS != 0
             || (op.obj != 0 && unbacked)
             || (op.obj_offset != 0 && unbacked)
             || (!map && (unbacked || has(DRM_XE_VM_BIND_FLAG_DECOMPRESS)))

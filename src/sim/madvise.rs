@@ -12,7 +12,7 @@ use super::{
     vm::{Attributes, Held, VmKey, VmaKind},
     vram::PagemapId,
 };
-use crate::{range::PAGE, uapi::*};
+use crate::{driver::Features, range::PAGE, uapi::*};
 
 const DEFAULT_SYSTEM: i32 = DRM_XE_PREFERRED_LOC_DEFAULT_SYSTEM as i32;
 
@@ -26,7 +26,7 @@ impl State {
         let start = advice.start & (VM_SIZE - 1);
         let aligned = start % PAGE == 0 && advice.range % PAGE == 0 && advice.range >= PAGE;
         let purgeable = advice.type_ == DRM_XE_VMA_ATTR_PURGEABLE_STATE;
-        if !features.madvise || !aligned || !self.fields_are_sane(key, advice) || advice.reserved != [0; 2] {
+        if !features.knows_advice(advice) || !aligned || !fields_are_sane(advice) || advice.reserved != [0; 2] {
             return Err(libc::EINVAL);
         }
         if purgeable {
@@ -54,35 +54,11 @@ impl State {
         Ok(())
     }
 
-    /// `madvise_args_are_sane`.
-    fn fields_are_sane(&self, key: VmKey, advice: &drm_xe_madvise) -> bool {
-        let features = self.devices[self.vms[&key].device].spec.features;
-        let value = advice.as_value();
-        match advice.type_ {
-            DRM_XE_MEM_RANGE_ATTR_PREFERRED_LOC => {
-                let place = advice.as_preferred_mem_loc();
-                let fd = place.devmem_fd as i32;
-                // Before devices could be named, `region_instance` was padding.
-                let region_allowed = fd > 0 && features.multi_device;
-                fd >= DEFAULT_SYSTEM
-                    && (place.region_instance == 0 || region_allowed)
-                    && place.migration_policy <= DRM_XE_MIGRATE_ONLY_SYSTEM_PAGES
-                    && place.reserved == 0
-            }
-            DRM_XE_MEM_RANGE_ATTR_ATOMIC => value.val <= DRM_XE_ATOMIC_CPU && value.pad == 0 && value.reserved == 0,
-            DRM_XE_MEM_RANGE_ATTR_PAT => value.val < PAT_ENTRIES && value.pad == 0 && value.reserved == 0,
-            DRM_XE_VMA_ATTR_PURGEABLE_STATE => {
-                features.purgeable && value.val <= DRM_XE_VMA_PURGEABLE_STATE_DONTNEED && value.pad == 0
-            }
-            _ => false,
-        }
-    }
-
     /// The pagemap that a preferred location names, if it names one: `xe_drm_pagemap_from_fd`, then the group test.
     fn named_pagemap(&mut self, key: VmKey, advice: &drm_xe_madvise) -> Answer<Option<PagemapId>> {
         let place = advice.as_preferred_mem_loc();
         let number = place.devmem_fd as i32;
-        let multi_device = self.devices[self.vms[&key].device].spec.features.multi_device;
+        let multi_device = self.devices[self.vms[&key].device].spec.features.contains(Features::MULTI_DEVICE);
         if advice.type_ != DRM_XE_MEM_RANGE_ATTR_PREFERRED_LOC || number <= 0 || !multi_device {
             return Ok(None);
         }
@@ -145,6 +121,25 @@ impl State {
                 vm.ranges.over_mut(whole).for_each(|(_, range)| range.bound = 0);
             }
         }
+    }
+}
+
+/// `madvise_args_are_sane`.
+fn fields_are_sane(advice: &drm_xe_madvise) -> bool {
+    let value = advice.as_value();
+    match advice.type_ {
+        DRM_XE_MEM_RANGE_ATTR_PREFERRED_LOC => {
+            let place = advice.as_preferred_mem_loc();
+            let fd = place.devmem_fd as i32;
+            fd >= DEFAULT_SYSTEM
+                && (place.region_instance == 0 || fd > 0)
+                && place.migration_policy <= DRM_XE_MIGRATE_ONLY_SYSTEM_PAGES
+                && place.reserved == 0
+        }
+        DRM_XE_MEM_RANGE_ATTR_ATOMIC => value.val <= DRM_XE_ATOMIC_CPU && value.pad == 0 && value.reserved == 0,
+        DRM_XE_MEM_RANGE_ATTR_PAT => value.val < PAT_ENTRIES && value.pad == 0 && value.reserved == 0,
+        DRM_XE_VMA_ATTR_PURGEABLE_STATE => value.val <= DRM_XE_VMA_PURGEABLE_STATE_DONTNEED && value.pad == 0,
+        _ => false,
     }
 }
 

@@ -12,7 +12,7 @@ impl State {
         query: &mut drm_xe_vm_query_mem_range_attr,
         found: &mut [drm_xe_mem_range_attr],
     ) -> Answer {
-        if !self.devices[device].spec.features.madvise {
+        if !self.devices[device].spec.features.knows_attribute_query() {
             return Err(libc::EINVAL);
         }
         let vm = self.vms.get(&(file, query.vm_id)).ok_or(libc::EINVAL)?;
@@ -90,13 +90,12 @@ impl State {
 
     fn config(&self, device: usize) -> Vec<u8> {
         let spec = &self.devices[device].spec;
-        let flags = [
-            (!spec.tiles.is_empty(), DRM_XE_QUERY_CONFIG_FLAG_HAS_VRAM),
-            (true, DRM_XE_QUERY_CONFIG_FLAG_HAS_LOW_LATENCY),
-            (spec.features.mirror, DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR),
-            (spec.features.purgeable, DRM_XE_QUERY_CONFIG_FLAG_HAS_PURGING_SUPPORT),
-        ];
-        let flags: u64 = flags.iter().filter(|(has, _)| *has).map(|(_, flag)| flag).sum();
+        let vram = if spec.tiles.is_empty() { 0 } else { DRM_XE_QUERY_CONFIG_FLAG_HAS_VRAM };
+        let flags = spec.features.config_flags(
+            vram | DRM_XE_QUERY_CONFIG_FLAG_HAS_LOW_LATENCY
+                | DRM_XE_QUERY_CONFIG_FLAG_HAS_CPU_ADDR_MIRROR
+                | DRM_XE_QUERY_CONFIG_FLAG_HAS_PURGING_SUPPORT,
+        );
         let identity = u64::from(spec.revision) << 16 | u64::from(spec.device_id);
         let mut words = Words::default();
         words.u32(5).u32(0);

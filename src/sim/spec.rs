@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a simulated machine is made of, however it was described.
 
-use crate::{address::PciAddress, files::Files};
+use crate::{address::PciAddress, driver::Features, files::Files};
 
 /// Everything that the simulated driver needs to know of its machine.
 #[derive(Debug)]
@@ -26,7 +26,8 @@ pub(crate) struct DeviceSpec {
     pub(crate) revision: u8,
     /// VRAM of each tile; none on an integrated GPU.
     pub(crate) tiles: Vec<TileSpec>,
-    pub(crate) features: FeatureSpec,
+    /// What its driver knows: all of it unless a machine string or a recording says otherwise.
+    pub(crate) features: Features,
 }
 
 /// The VRAM of one tile, in bytes.
@@ -34,19 +35,4 @@ pub(crate) struct DeviceSpec {
 pub(crate) struct TileSpec {
     pub(crate) total: u64,
     pub(crate) cpu_visible: u64,
-}
-
-/// What the simulated driver knows: all of it unless a machine string says otherwise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct FeatureSpec {
-    /// CPU address mirrors at all.
-    pub(crate) mirror: bool,
-    /// MADVISE and the attribute query.
-    pub(crate) madvise: bool,
-    /// Another device's VRAM in MADVISE.
-    pub(crate) multi_device: bool,
-    /// PREFETCH to the advised place.
-    pub(crate) consult: bool,
-    pub(crate) autoreset: bool,
-    pub(crate) purgeable: bool,
 }

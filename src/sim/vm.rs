@@ -120,7 +120,6 @@ impl State {
         let has = |flag| flags & flag != 0;
         let fault_mode = has(DRM_XE_VM_CREATE_FLAG_FAULT_MODE);
         let refused = create.extensions != 0
-            || (fault_mode && !self.devices[device].spec.features.mirror)
             || create.reserved != [0; 2]
             || flags & !ALL_VM_FLAGS != 0
             || (fault_mode && !has(DRM_XE_VM_CREATE_FLAG_LR_MODE))

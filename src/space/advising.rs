@@ -29,7 +29,7 @@ impl<'fd> Space<'fd> {
                 let location = advice.locations().first().copied();
                 return Ok(Report { location, elided: true, ..Report::new(range) });
             }
-            state.pick(advice.gpus.as_deref())?
+            state.pick(advice.gpus.as_deref()).map_err(|missing| self.why_no_vm(missing))?
         };
         self.check(advice)?;
         for vm in vms.iter() {

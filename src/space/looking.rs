@@ -39,7 +39,10 @@ impl<'fd> Space<'fd> {
 
     /// What the kernel says that each vm was told of `range`, vm by vm.
     ///
-    /// Just after memory was unmapped it can still show what it is about to reset.
+    /// Just after memory was unmapped it can still show what it is about to reset. [`Error::Unsupported`] if the kernel
+    /// does not tell.
+    ///
+    /// [`Error::Unsupported`]: crate::Error::Unsupported
     pub fn attributes(&self, range: Range) -> Result<Vec<AttributeRun>> {
         let mut found = Vec::new();
         for vm in self.vms()?.iter().filter(|vm| vm.is_made()) {

@@ -44,7 +44,7 @@ impl<'fd> Space<'fd> {
     /// A space of somebody else's vms: pairs of a device file and the number that its VM_CREATE gave.
     ///
     /// The files are borrowed and not duplicated. Refused: an fd that is no xe device of this machine, a number that the
-    /// fd does not have, a vm that does not mirror the process.
+    /// fd does not have, a vm that does not mirror the process, and every vm on a kernel that does not tell what they mirror.
     ///
     /// ```compile_fail
     /// # fn lend(machine: &xeplace::Machine, file: std::fs::File) -> xeplace::Result<()> {

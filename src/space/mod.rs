@@ -132,11 +132,20 @@ impl<'fd> Space<'fd> {
 
     /// The vms of `gpus`, or all of them, made if they were not.
     fn chosen(&self, gpus: Option<&[GpuId]>) -> Result<Vms<'fd>> {
-        let chosen = self.state()?.pick(gpus)?;
+        let chosen = self.state()?.pick(gpus).map_err(|missing| self.why_no_vm(missing))?;
         for vm in chosen.iter() {
             vm.handle()?;
         }
         Ok(chosen)
+    }
+
+    /// A vm is missing: where no GPU can have one, for want of support.
+    fn why_no_vm(&self, missing: Error) -> Error {
+        let gpus = self.machine().gpus();
+        if gpus.is_empty() || gpus.iter().any(|gpu| gpu.can_mirror()) {
+            return missing;
+        }
+        Error::Unsupported("a vm that mirrors the process")
     }
 
     fn vm_of(&self, gpu: GpuId) -> Result<Arc<Vm<'fd>>> {

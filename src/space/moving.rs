@@ -64,7 +64,7 @@ impl<'fd> Space<'fd> {
             return Err(Error::Invalid(format!("a chunk of {chunk} bytes is not a power of two of at least 2 MiB")));
         }
         let location = self.resolved(to.into(), map_for)?;
-        let mover = self.mover(range, location, map_for)?;
+        let mover = self.mover(range, location, map_for).map_err(|missing| self.why_no_vm(missing))?;
         let accessors = self.accessors(range, location, map_for, &mover.0)?;
         let known = self.placed(range, location)?;
         let order = Order { range, location, mover, accessors, known, chunk };

@@ -82,17 +82,6 @@ fn promise_7_a_gpu_that_has_gone_is_named() {
 }
 
 #[test]
-fn a_kernel_that_shares_no_memory_is_named() {
-    each_simulated("cpu=zen without=mirror switch(2x bmg)", |machine| {
-        let space = machine.space().unwrap();
-        assert_eq!(space.members().unwrap(), []);
-        assert_eq!(space.add(0), Err(libc::EOPNOTSUPP));
-        let data = Data::new(machine, 2 * MIB);
-        assert_eq!(space.advise(data.span(), &Wish::prefer(&[vram(0)])).err(), Some(libc::ENOENT));
-    });
-}
-
-#[test]
 fn machines_that_make_no_sense_are_refused() {
     for text in ["", "2x", "99999999999x bmg", "bmg vram=", "switch(2x bmg", "bmg)", "bmg tiles=0", "cpu=pdp11 bmg"] {
         assert_eq!(each_refusal(text), [libc::EINVAL; 2], "{text:?}");

@@ -5,6 +5,7 @@ mod both;
 mod ends;
 mod looking;
 mod moving;
+mod older;
 mod wishes;
 
 /// Two GPUs that reach each other, and a third that reaches none.

@@ -89,18 +89,6 @@ fn promise_2_nothing_is_silently_ignored() {
 }
 
 #[test]
-fn promise_2_a_kernel_that_knows_no_other_devices_is_named_as_such() {
-    each_simulated("cpu=zen without=multi-device switch(2x bmg vram=256M)", |machine| {
-        let space = machine.space().unwrap();
-        let data = Data::new(machine, 4 * MIB);
-        let told = space.advise(data.span(), &Wish::prefer(&[vram(1)])).unwrap();
-        assert_eq!(told.accepted, Err(libc::EOPNOTSUPP), "{told:?}");
-        let told = space.advise(data.span(), &Wish::prefer(&[vram(1), Location::System])).unwrap();
-        assert_eq!((told.location, told.accepted), (Some(Location::System), Ok(())));
-    });
-}
-
-#[test]
 fn a_strict_advice_gives_back_what_was_told_before() {
     each_simulated(PAIR, |machine| {
         let space = machine.space().unwrap();

@@ -6,7 +6,7 @@ use crate::{
     causes::{Causes, Trouble},
     words,
 };
-use xeplace::{Gpu, GpuId, Machine, Reason};
+use xeplace::{Gpu, GpuId, Machine, Reason, Support};
 
 pub fn examine(machine: &Machine) -> Vec<Finding> {
     let discrete: Vec<&Gpu> = machine.gpus().iter().filter(|gpu| !gpu.regions().is_empty()).collect();
@@ -27,7 +27,13 @@ pub fn examine(machine: &Machine) -> Vec<Finding> {
         }
     }
     if causes.0.is_empty() && findings.is_empty() {
-        return vec![Finding::new(Level::Ok, "links", "all GPUs with VRAM can use each other's")];
+        let idle = discrete.iter().any(|gpu| lacks_multi_device(gpu));
+        return vec![if idle {
+            let sentence = "all GPUs with VRAM could use each other's, if their driver knew how to be told so";
+            Finding::new(Level::Note, "links", sentence)
+        } else {
+            Finding::new(Level::Ok, "links", "all GPUs with VRAM can use each other's")
+        }];
     }
     // What makes VRAM useless to peers is told of the GPU that has it.
     for cause in causes.0.iter().filter(|cause| cause.trouble != Trouble::SmallBar) {
@@ -43,6 +49,10 @@ pub fn examine(machine: &Machine) -> Vec<Finding> {
         findings.push(Finding::new(Level::Note, "iommu", sentence).remedy(Some(remedy)));
     }
     findings
+}
+
+fn lacks_multi_device(gpu: &Gpu) -> bool {
+    gpu.capabilities().is_ok_and(|known| known.multi_device == Support::Unsupported)
 }
 
 /// `gpus 0-3 to gpus 4-7`, or `among gpus 0-3`.

@@ -219,7 +219,7 @@ impl<'a> Builder<'a> {
             device_id: gpu.model.device,
             revision: gpu.model.revision,
             tiles,
-            features: gpu.without.leaves(self.machine.without),
+            features: !(gpu.without | self.machine.without),
         };
         self.gpus.push(Gpu { function: index, card_minor, bar, spec });
     }

@@ -21,7 +21,7 @@ use super::{
     models::{CPUS, CpuModel, GpuModel, Ids},
     words::Size,
 };
-use crate::sim::spec::FeatureSpec;
+use crate::driver::Features;
 use std::fmt;
 
 /// A machine string, understood: what was said and nothing filled in.
@@ -31,7 +31,8 @@ pub(crate) struct Description {
     pub(crate) bridge: Option<Ids>,
     /// Host memory of each NUMA node, in bytes.
     pub(crate) ram: Option<u64>,
-    pub(crate) without: Without,
+    /// What the driver lacks.
+    pub(crate) without: Features,
     pub(crate) iommu: bool,
     pub(crate) root: bool,
     pub(crate) hosts: Hosts,
@@ -119,32 +120,11 @@ pub(crate) struct GpuText {
     /// Virtual functions.
     pub(crate) vfs: Option<u8>,
     pub(crate) node: Option<u32>,
-    pub(crate) without: Without,
+    /// What the driver lacks.
+    pub(crate) without: Features,
     /// `Redirect` is the GPU's own function, `Absent` the bridge on its card.
     pub(crate) acs: Acs,
     pub(crate) link: Link,
-}
-
-/// Features taken away: a place each, in the order of [`FEATURES`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Without(pub(crate) [bool; FEATURES.len()]);
-
-/// The names of what a kernel can lack.
-pub(crate) const FEATURES: [&str; 6] = ["mirror", "madvise", "multi-device", "consult", "autoreset", "purgeable"];
-
-impl Without {
-    /// What is left when both are taken away.
-    pub(crate) fn leaves(self, other: Without) -> FeatureSpec {
-        let has = |place: usize| !self.0[place] && !other.0[place];
-        FeatureSpec {
-            mirror: has(0),
-            madvise: has(1),
-            multi_device: has(2),
-            consult: has(3),
-            autoreset: has(4),
-            purgeable: has(5),
-        }
-    }
 }
 
 impl Default for Hosts {
@@ -168,7 +148,7 @@ impl GpuText {
             tiles: None,
             vfs: None,
             node: None,
-            without: Without::default(),
+            without: Features::empty(),
             acs: Acs::AsBooted,
             link: Link::default(),
         }
@@ -215,7 +195,7 @@ impl fmt::Display for Description {
         words.extend(self.cpu.map(|cpu| format!("cpu={}", cpu.name)));
         words.extend(self.bridge.map(|ids| format!("host={ids}")));
         words.extend(self.ram.map(|bytes| format!("ram={}", Size(bytes))));
-        words.extend(self.without.word());
+        words.extend(without(self.without));
         words.extend(self.iommu.then(|| "iommu".to_owned()));
         words.extend(self.root.then(|| "root".to_owned()));
         match &self.hosts {
@@ -285,7 +265,7 @@ impl fmt::Display for GpuText {
         words.extend(self.tiles.map(|tiles| format!("tiles={tiles}")));
         words.extend(self.vfs.map(|vfs| format!("vfs={vfs}")));
         words.extend(self.node.map(|node| format!("node={node}")));
-        words.extend(self.without.word());
+        words.extend(without(self.without));
         words.extend(self.acs.word());
         words.extend(self.link.words());
         out.write_str(&words.join(" "))
@@ -309,12 +289,11 @@ impl Link {
     }
 }
 
-impl Without {
-    fn word(self) -> Option<String> {
-        let lacks: Vec<_> =
-            FEATURES.into_iter().zip(self.0).filter(|(_, lacks)| *lacks).map(|(name, _)| name).collect();
-        (!lacks.is_empty()).then(|| format!("without={}", lacks.join(",")))
-    }
+/// `without=` and what it takes away, unless that is nothing.
+fn without(lacks: Features) -> Option<String> {
+    let names: Vec<_> =
+        Features::NAMES.iter().filter(|(_, feature)| lacks.contains(*feature)).map(|(name, _)| *name).collect();
+    (!names.is_empty()).then(|| format!("without={}", names.join(",")))
 }
 
 impl fmt::Display for Ids {

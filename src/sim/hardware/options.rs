@@ -9,6 +9,7 @@ use super::{
     words::Token,
 };
 use crate::{
+    driver::Features,
     error::Result,
     range::{BLOCK, PAGE},
 };
@@ -110,12 +111,14 @@ fn ids(value: Token<'_>) -> Result<Ids> {
     ids.ok_or_else(|| value.expected("vendor and device such as 8086:29c0"))
 }
 
-/// Names of [`FEATURES`], separated by commas.
-fn without(value: Token<'_>, lacks: &mut Without) -> Result<()> {
+/// Names of features, separated by commas.
+fn without(value: Token<'_>, lacks: &mut Features) -> Result<()> {
     for name in value.split(',') {
-        let place = FEATURES.into_iter().position(|feature| feature == name.text);
-        let place = place.ok_or_else(|| name.expected(&one_of(FEATURES.into_iter())))?;
-        name.flag(&mut lacks.0[place])?;
+        let found = Features::NAMES.into_iter().find(|(known, _)| *known == name.text);
+        let names = Features::NAMES.into_iter().map(|(known, _)| known);
+        let (_, feature) = found.ok_or_else(|| name.expected(&one_of(names)))?;
+        name.flag(&mut lacks.contains(feature))?;
+        lacks.insert(feature);
     }
     Ok(())
 }

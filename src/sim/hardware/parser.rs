@@ -310,6 +310,7 @@ fn unknown_slot(token: Token<'_>) -> Error {
 pub(super) mod tests {
     use super::*;
     use crate::{
+        driver::Features,
         range::BLOCK,
         sim::hardware::models::{CPUS, CpuModel, Ids},
     };
@@ -421,8 +422,8 @@ pub(super) mod tests {
         prop::sample::select(vec![Acs::AsBooted, Acs::Redirect, Acs::Absent])
     }
 
-    fn withouts() -> impl Strategy<Value = Without> {
-        any::<[bool; FEATURES.len()]>().prop_map(Without)
+    fn withouts() -> impl Strategy<Value = Features> {
+        any::<u8>().prop_map(Features::from_bits_truncate)
     }
 
     fn gpus() -> impl Strategy<Value = GpuText> {

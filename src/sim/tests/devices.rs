@@ -47,55 +47,6 @@ fn queries_tell_their_size_first() {
 }
 
 #[test]
-fn an_older_driver_is_told_by_the_probes() {
-    let nothing = FeatureSpec {
-        mirror: false,
-        madvise: false,
-        multi_device: false,
-        consult: false,
-        autoreset: false,
-        purgeable: false,
-    };
-    let answers = |features: FeatureSpec| {
-        let mut only = device(0, 1);
-        only.features = features;
-        let files = Files::tree(Tree::default());
-        let sim = Sim::new(Spec { devices: vec![only], distances: vec![vec![Some(0)]], privileged: false, files });
-        let page = Range::new(0, PAGE).unwrap();
-        let vm = TestVm::bare(&sim, 0, 0);
-        let errno = |answer: io::Result<()>| answer.err().and_then(|error| error.raw_os_error()).unwrap_or(0);
-        let value = drm_xe_madvise_value::default();
-        let purgeable = drm_xe_madvise::attribute(vm.id, 0, PAGE, DRM_XE_VMA_ATTR_PURGEABLE_STATE, value);
-        let mut query = drm_xe_vm_query_mem_range_attr { vm_id: vm.id, range: PAGE, ..Default::default() };
-        let mut probes = vec![
-            errno(sim.vm_query_mem_range_attrs(vm.fd.as_fd(), &mut query, &mut [])),
-            errno(vm.prefer(page, DEVICE)),
-            errno(vm.prefer(page, open_null().as_raw_fd())),
-            errno(vm.send(&purgeable)),
-            errno(vm.prefetch(page, CONSULT)),
-        ];
-        let fd = node(&sim, 128);
-        let mut create = drm_xe_vm_create { flags: FAULTING, ..Default::default() };
-        probes.push(errno(sim.vm_create(fd.as_fd(), &mut create)));
-        if features.mirror {
-            let vm = TestVm::bare(&sim, 0, FAULTING);
-            let mirror = mirror_of(page, DRM_XE_VM_BIND_FLAG_MADVISE_AUTORESET);
-            probes.push(errno(vm.bind_with(mirror, BindSyncs::Unreadable)));
-            probes.push(errno(vm.prefer(page, vm.raw())));
-            assert!(vm.query(Range::ALL).is_empty(), "no probe leaves anything behind");
-        }
-        probes
-    };
-    use libc::{EFAULT, EINVAL, ENOENT};
-    assert_eq!(answers(EVERYTHING), [0, 0, ENOENT, EFAULT, 0, 0, EFAULT, 0]);
-    assert_eq!(answers(nothing), [EINVAL; 6]);
-    let single = FeatureSpec { multi_device: false, ..EVERYTHING };
-    assert_eq!(answers(single), [0, 0, EINVAL, EFAULT, 0, 0, EFAULT, EINVAL]);
-    let early = FeatureSpec { consult: false, autoreset: false, purgeable: false, ..EVERYTHING };
-    assert_eq!(answers(early), [0, 0, ENOENT, EINVAL, EINVAL, 0, EINVAL, 0]);
-}
-
-#[test]
 fn j30_each_pair_without_a_path_is_warned_of_at_each_joining() {
     let sim = strangers();
     let first = TestVm::bare(&sim, 0, FAULTING);

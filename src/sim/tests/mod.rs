@@ -9,12 +9,13 @@ mod faults;
 mod files;
 mod invariants;
 mod memory;
+mod older;
 mod prefetching;
 mod scanning;
 
 use super::*;
 use crate::{
-    driver::{Access, Driver},
+    driver::{Access, Driver, Features},
     files::{Files, Tree},
     location::{GpuId, Region},
     range::{BLOCK, PAGE, Range},
@@ -34,9 +35,6 @@ const DEVICE: RawFd = 0;
 const CONSULT: u32 = DRM_XE_CONSULT_MEM_ADVISE_PREF_LOC;
 const FAULTING: u32 = DRM_XE_VM_CREATE_FLAG_LR_MODE | DRM_XE_VM_CREATE_FLAG_FAULT_MODE;
 
-const EVERYTHING: FeatureSpec =
-    FeatureSpec { mirror: true, madvise: true, multi_device: true, consult: true, autoreset: true, purgeable: true };
-
 fn device(index: u32, tiles: usize) -> DeviceSpec {
     DeviceSpec {
         address: format!("0000:{:02x}:00.0", index + 3).parse().unwrap(),
@@ -44,7 +42,7 @@ fn device(index: u32, tiles: usize) -> DeviceSpec {
         device_id: 0xe20b,
         revision: 0,
         tiles: vec![TileSpec { total: VRAM, cpu_visible: VRAM }; tiles],
-        features: EVERYTHING,
+        features: Features::all(),
     }
 }
 

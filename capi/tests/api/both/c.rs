@@ -64,6 +64,11 @@ impl Machine {
         output(ptr::null_mut(), |machine| xep_machine_open_simulated(text.as_ptr(), machine)).map(Machine)
     }
 
+    pub fn older_host(features: Features) -> Result<Machine> {
+        let user = older::user(features);
+        output(ptr::null_mut(), |machine| xep_machine_open_with_ioctl(Some(older::ioctl), user, machine)).map(Machine)
+    }
+
     pub fn recorded(directory: &str) -> Result<Machine> {
         let directory = string(directory);
         output(ptr::null_mut(), |machine| xep_machine_open_recorded(directory.as_ptr(), machine)).map(Machine)
@@ -87,19 +92,47 @@ impl super::Machine for Machine {
     }
 
     fn link(&self, from: u32, to: u32) -> Result<(bool, String)> {
-        let mut link = xep_link {
-            verdict: 0,
-            basis: 0,
-            reason: 0,
-            hops: 0,
-            bytes_per_second: 0,
-            fully_visible: 0,
-            reserved: 0,
-            text: [0; 512],
-        };
+        let mut link = NO_LINK;
         let size = size_of_val(&link);
         answer(xep_machine_link(self.0, from, to, &mut link, size))?;
         Ok((link.verdict == xep_verdict::XEP_LINK_CONNECTED as u32, text(&link.text)))
+    }
+
+    fn probe_link(&self, from: u32, to: u32) -> Result<bool> {
+        let mut link = NO_LINK;
+        let size = size_of_val(&link);
+        answer(xep_machine_probe_link(self.0, from, to, &mut link, size))?;
+        Ok(link.verdict == xep_verdict::XEP_LINK_CONNECTED as u32)
+    }
+
+    fn capabilities(&self, gpu: u32) -> Result<Vec<(&'static str, Support)>> {
+        let mut known = xep_capabilities {
+            mirror: 0,
+            preferred_location: 0,
+            multi_device: 0,
+            atomic: 0,
+            pat: 0,
+            migration_policy: 0,
+            purgeable: 0,
+            attribute_query: 0,
+            prefetch_consult: 0,
+            autoreset: 0,
+        };
+        let size = size_of_val(&known);
+        answer(xep_gpu_capabilities(self.0, gpu, &mut known, size))?;
+        let named = [
+            ("mirror", known.mirror),
+            ("preferred_location", known.preferred_location),
+            ("multi_device", known.multi_device),
+            ("atomic", known.atomic),
+            ("pat", known.pat),
+            ("migration_policy", known.migration_policy),
+            ("purgeable", known.purgeable),
+            ("attribute_query", known.attribute_query),
+            ("prefetch_consult", known.prefetch_consult),
+            ("autoreset", known.autoreset),
+        ];
+        Ok(named.map(|(name, number)| (name, SUPPORT[number as usize])).to_vec())
     }
 
     fn is_lost(&self, gpu: u32) -> bool {
@@ -180,6 +213,20 @@ impl super::Machine for Machine {
         Counted { page_faults, bytes_in, bytes_at_peers, calls }
     }
 }
+
+const NO_LINK: xep_link = xep_link {
+    verdict: 0,
+    basis: 0,
+    reason: 0,
+    hops: 0,
+    bytes_per_second: 0,
+    fully_visible: 0,
+    reserved: 0,
+    text: [0; 512],
+};
+
+/// By the numbers of `enum xep_support`.
+const SUPPORT: [Support; 4] = [Support::Unsupported, Support::AcceptedOnly, Support::Enforced, Support::Unprobed];
 
 struct Space(*mut xep_space);
 
@@ -649,6 +696,7 @@ fn obstacle(from: &xep_obstacle) -> Obstacle {
         (XEP_OBSTACLE_SMALL_BAR, Obstacle::SmallBar { cpu_visible: from.bytes, total: from.total }),
         (XEP_OBSTACLE_LOST, Obstacle::Lost),
         (XEP_OBSTACLE_OTHER_WISH, Obstacle::OtherWish { vm: VmId(from.vm), location: told(from.location) }),
+        (XEP_OBSTACLE_UNSUPPORTED, Obstacle::Unsupported("mapping pages where they are")),
         (XEP_OBSTACLE_KERNEL, Obstacle::Kernel(from.error)),
         (XEP_OBSTACLE_UNTOLD, Obstacle::Untold),
         (XEP_OBSTACLE_NOT_MOVED_YET, Obstacle::NotMovedYet),

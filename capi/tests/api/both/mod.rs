@@ -4,12 +4,15 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 mod c;
+mod older;
 mod rust;
 
 use std::any::Any;
 use xeplace::{
-    Answer, Atomics, AttributeRun, Location, MigrationPolicy, Obstacle, Place, Range, Region, Run, Stay, Step,
-    Unmapped, VmId, Warnings, driver::Access, sim::Call,
+    Answer, Atomics, AttributeRun, Location, MigrationPolicy, Obstacle, Place, Range, Region, Run, Stay, Step, Support,
+    Unmapped, VmId, Warnings,
+    driver::{Access, Features},
+    sim::Call,
 };
 
 /// What went wrong: a positive errno.
@@ -40,6 +43,22 @@ pub fn each_simulated(machine: &str, test: impl Fn(&dyn Machine)) {
     test(&c::Machine::simulated(machine).unwrap());
 }
 
+/// The same on a kernel that has no more than `features`: a simulated one, or this host's behind a filter.
+pub fn each_older(machine: &str, features: Features, test: impl Fn(&dyn Machine)) {
+    if std::env::var_os("XEPLACE_TEST_HOST").is_none() {
+        let lacks = Features::NAMES.iter().filter(|(_, feature)| !features.contains(*feature));
+        let names: Vec<&str> = lacks.map(|(name, _)| *name).collect();
+        let without = if names.is_empty() { String::new() } else { format!("without={} ", names.join(",")) };
+        each_simulated(&(without + machine), &test);
+        eprintln!("through Rust and a filter:");
+        return test(&rust::Machine::filtered(machine, features).unwrap());
+    }
+    eprintln!("through Rust, on this host before its time:");
+    test(&rust::Machine::older_host(features).unwrap());
+    eprintln!("through C, on this host before its time:");
+    test(&c::Machine::older_host(features).unwrap());
+}
+
 /// What each API says to a machine string that is none, and to a directory that holds no recording.
 pub fn each_refusal(text: &str) -> [i32; 2] {
     [rust::Machine::simulated(text).err().unwrap_or(0), c::Machine::simulated(text).err().unwrap_or(0)]
@@ -57,6 +76,8 @@ pub trait Machine {
     fn groups(&self) -> Vec<u32>;
     /// Whether the two are connected, and why, in words.
     fn link(&self, from: u32, to: u32) -> Result<(bool, String)>;
+    fn probe_link(&self, from: u32, to: u32) -> Result<bool>;
+    fn capabilities(&self, gpu: u32) -> Result<Vec<(&'static str, Support)>>;
     fn is_lost(&self, gpu: u32) -> bool;
     fn record(&self, directory: &str) -> Result<()>;
     fn space(&self) -> Result<Box<dyn Space>>;
@@ -236,6 +257,10 @@ impl Data {
 
     pub fn span(&self) -> Span {
         (self.0.start(), self.0.len() as u64)
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.0.bytes()
     }
 
     pub fn read_only(&mut self, offset: u64, length: u64) {

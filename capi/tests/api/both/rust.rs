@@ -8,7 +8,9 @@ use std::{
     sync::Arc,
 };
 use xeplace::{
-    Advice, Error, Explanation, GpuId, Layout, Outcome, PrefetchJob, Sim, Verdict, driver::Driver, sim::Fault,
+    Advice, Error, Explanation, Files, GpuId, Layout, Outcome, PrefetchJob, Sim, Verdict,
+    driver::{Driver, Kernel, Older},
+    sim::Fault,
 };
 
 pub struct Machine(xeplace::Machine);
@@ -28,6 +30,18 @@ impl Machine {
 
     pub fn simulated(text: &str) -> Result<Machine> {
         xeplace::Machine::simulated(text).map(Machine).map_err(errno)
+    }
+
+    pub fn older_host(features: Features) -> Result<Machine> {
+        let driver = Older::new(Arc::new(Kernel::default()), features);
+        xeplace::Machine::open_with(Arc::new(driver), Files::host()).map(Machine).map_err(errno)
+    }
+
+    /// A simulated machine that has everything, behind a filter.
+    pub fn filtered(text: &str, features: Features) -> Result<Machine> {
+        let whole = xeplace::Machine::simulated(text).map_err(errno)?;
+        let driver = Older::new(whole.simulation().unwrap().clone(), features);
+        xeplace::Machine::open_with(Arc::new(driver), whole.files().clone()).map(Machine).map_err(errno)
     }
 
     pub fn recorded(directory: &str) -> Result<Machine> {
@@ -53,6 +67,15 @@ impl super::Machine for Machine {
     fn link(&self, from: u32, to: u32) -> Result<(bool, String)> {
         let link = self.0.link(GpuId(from), GpuId(to)).map_err(errno)?;
         Ok((link.verdict == Verdict::Connected, link.to_string()))
+    }
+
+    fn probe_link(&self, from: u32, to: u32) -> Result<bool> {
+        let link = self.0.probe_link(GpuId(from), GpuId(to)).map_err(errno)?;
+        Ok(link.verdict == Verdict::Connected)
+    }
+
+    fn capabilities(&self, gpu: u32) -> Result<Vec<(&'static str, Support)>> {
+        Ok(self.0.gpu(GpuId(gpu)).unwrap().capabilities().map_err(errno)?.list().to_vec())
     }
 
     fn is_lost(&self, gpu: u32) -> bool {
