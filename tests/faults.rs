@@ -132,6 +132,22 @@ fn a_pinned_page_keeps_its_block_and_what_lies_behind_it_moves() {
 }
 
 #[test]
+fn vram_full_of_what_can_be_evicted_is_not_taken_for_full() {
+    let pair = Pair::new();
+    let space = pair.space();
+    let (mut others, mut memory) =
+        (space.allocate(256 * MIB, pair.vram(pair.a)).unwrap(), space.allocate(16 * MIB, pair.vram(pair.a)).unwrap());
+    others.fill(1);
+    memory.fill(1);
+    space.prefetch(others.range(), pair.vram(pair.a), &[]).unwrap();
+    pair.sim.pin(Range::new(memory.range().start() + 5 * MIB, PAGE).unwrap());
+    let outcome = space.prefetch(memory.range(), pair.vram(pair.a), &[]).unwrap();
+    let [stay] = &outcome.stays[..] else { panic!("{outcome:?}") };
+    assert_eq!((stay.range.len(), &stay.obstacle), (BLOCK, &Obstacle::Pinned));
+    assert_eq!(outcome.bytes_in_place, 14 * MIB);
+}
+
+#[test]
 fn a_prefetch_that_the_kernel_asks_to_repeat_is_repeated() {
     let pair = Pair::new();
     let space = pair.space();

@@ -34,10 +34,15 @@ impl Job<'_> {
             }
             let residency = self.measure(part)?;
             let Some(stuck) = residency.runs.iter().find(|run| !self.is_at_target(run.place)) else { continue };
-            let obstacle = answer.map_or_else(Obstacle::Kernel, |()| self.silent_reason());
-            let is_final = matches!(obstacle, Obstacle::Full { .. } | Obstacle::Lost);
             let start = stuck.range.start();
-            let end = if is_final { part.end() } else { part.end().min((start + 1).next_multiple_of(BLOCK)) };
+            let end = part.end().min((start + 1).next_multiple_of(BLOCK));
+            let next = Range::between(end, part.end().min(end + BLOCK));
+            let obstacle = match answer {
+                Ok(()) => self.silent_reason(next)?,
+                Err(errno) => Obstacle::Kernel(errno),
+            };
+            let is_final = matches!(obstacle, Obstacle::Full { .. } | Obstacle::Lost);
+            let end = if is_final { part.end() } else { end };
             self.stays.note(Range::between(start, end).expect("a block is not empty"), obstacle);
             pending.extend(Range::between(end, part.end()));
         }
@@ -58,16 +63,24 @@ impl Job<'_> {
         answer
     }
 
-    /// Why the kernel said 0 and moved nothing, as far as can be seen afterwards.
-    fn silent_reason(&self) -> Obstacle {
+    /// Why the kernel said 0 and moved nothing of a block, as far as can be seen afterwards.
+    ///
+    /// VRAM that is full of what could be evicted looks as full as any other: it is not if the `next` block moves there.
+    fn silent_reason(&self, next: Option<Range>) -> Result<Obstacle> {
         if self.target().is_none() {
-            return Obstacle::Pinned;
+            return Ok(Obstacle::Pinned);
         }
-        match self.usage() {
-            None => Obstacle::Lost,
-            Some(found) if found.free() < BLOCK => Obstacle::Full { free: found.free(), total: found.total },
-            Some(_) => Obstacle::Pinned,
+        let Some(found) = self.usage() else { return Ok(Obstacle::Lost) };
+        let (free, total) = (found.free(), found.total);
+        if free < BLOCK && !self.moves(next)? {
+            return Ok(Obstacle::Full { free, total });
         }
+        Ok(Obstacle::Pinned)
+    }
+
+    fn moves(&self, block: Option<Range>) -> Result<bool> {
+        let Some(block) = block.filter(|block| self.call(*block).is_ok()) else { return Ok(false) };
+        Ok(self.measure(block)?.runs.iter().all(|run| self.is_at_target(run.place)))
     }
 
     /// Whether a page in `place` is where it was to go; one in a VRAM that cannot be told is taken for it.

@@ -138,9 +138,13 @@ impl Sim {
         state.notify(range.into(), Event::Changed);
     }
 
-    /// Lets the work that the driver has put off be done: attributes of unmapped memory are reset where a vm asks for it.
+    /// Lets the work that the driver has put off be done: attributes of unmapped memory are reset where a vm asks for it,
+    /// and VRAM that a failed move had taken is free.
     pub fn settle(&self) {
         let mut state = self.state.lock();
+        for (_, id) in state.pagemaps() {
+            state.pages.vram.pagemap_mut(id).spare = 0;
+        }
         state.sweep();
         let keys: Vec<_> = state.vms.keys().copied().collect();
         keys.into_iter().for_each(|key| state.collect_garbage(key));

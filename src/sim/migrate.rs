@@ -67,6 +67,7 @@ impl State {
             return Err(libc::EINVAL);
         }
         if !mapping.anonymous || self.pages.marks.pinned.any(span) {
+            self.pages.vram.pagemap_mut(target).spare = span.len();
             return Err(libc::EBUSY);
         }
         let device = self.pages.vram.pagemap(target).device;
@@ -120,6 +121,7 @@ impl State {
 
     /// Evicts the oldest allocations until `bytes` are free. ENOSPC if what is left cannot be evicted.
     pub(super) fn make_room(&mut self, pagemap: PagemapId, bytes: u64) -> Answer {
+        self.pages.vram.pagemap_mut(pagemap).spare = 0;
         let (device, tile) = (self.pages.vram.pagemap(pagemap).device, self.pages.vram.pagemap(pagemap).tile);
         loop {
             let total = self.devices[device].spec.tiles[tile].total;

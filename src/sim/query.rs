@@ -76,7 +76,8 @@ impl State {
     /// What of a tile's VRAM is in use, evictable or not.
     pub(super) fn vram_used(&self, device: usize, tile: usize) -> u64 {
         let found = &self.devices[device];
-        found.filled[tile] + found.pagemaps[tile].map_or(0, |pagemap| self.pages.vram.used(pagemap))
+        let taken = |pagemap| self.pages.vram.used(pagemap) + self.pages.vram.pagemap(pagemap).spare;
+        found.filled[tile] + found.pagemaps[tile].map_or(0, taken)
     }
 
     /// Bytes of RAM: of the simulated machine if its files say so, else of this one.

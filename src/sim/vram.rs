@@ -25,6 +25,8 @@ pub(super) struct Pagemap {
     /// Where the tile's memory lies among the machine's physical addresses.
     pub(super) physical: Span,
     used: u64,
+    /// What a move has taken and failed to fill: it counts as in use until somebody else needs it.
+    pub(super) spare: u64,
     /// By age: the oldest is evicted first. The kernel does not see which of them a GPU uses.
     allocations: BTreeMap<u64, Allocation>,
 }
@@ -60,8 +62,8 @@ impl Vram {
         let id = self.next_pagemap();
         let top = self.pagemaps.last().map_or(PHYSICAL_TOP, |last| last.physical.start);
         let physical = Span::of(top - total.next_multiple_of(PHYSICAL_GRANULE), total);
-        let (online, used, allocations) = (true, 0, BTreeMap::new());
-        self.pagemaps.push(Pagemap { device, tile, owner, online, physical, used, allocations });
+        let (online, used, spare, allocations) = (true, 0, 0, BTreeMap::new());
+        self.pagemaps.push(Pagemap { device, tile, owner, online, physical, used, spare, allocations });
         id
     }
 
