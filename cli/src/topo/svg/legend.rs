@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the colours and numbers mean, below the picture.
+
+use super::{
+    Picture,
+    layout::{LINE, MARGIN},
+    shapes::{letters, line},
+};
+use crate::{
+    page::Page,
+    topo::{MATRIX, table, tone::Tone},
+};
+
+/// Says how high the picture is.
+pub fn draw(picture: &mut Picture<'_>) -> f64 {
+    let mut y = picture.layout.bottom + LINE;
+    if picture.layout.rows.is_empty() {
+        picture.add(letters(MARGIN, y, "small", "no usable GPU of the xe driver"));
+        return y + MARGIN;
+    }
+    for tone in std::mem::take(&mut picture.tones).into_iter().filter(|tone| *tone != Tone::Silent) {
+        picture.add(line((MARGIN, y - 4.0), (MARGIN + 28.0, y - 4.0), tone));
+        picture.add(letters(MARGIN + 38.0, y, "small", meaning(tone)));
+        y += LINE;
+    }
+    let mut notes = Page::plain();
+    notes.paragraph("", 0, HOW_TO_READ);
+    if picture.layout.rows.len() <= MATRIX {
+        table::footnotes(&picture.pairs.causes, &mut notes);
+    }
+    for note in notes.lines() {
+        y += LINE;
+        picture.add(letters(MARGIN, y - LINE + 4.0, "mono dim", note));
+    }
+    y + MARGIN / 2.0
+}
+
+const HOW_TO_READ: &str = "A line says it of what is below it and what is beside it; a number in a field counts hops.";
+
+fn meaning(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Yes => "connected: uses the other's VRAM in place",
+        Tone::ProbablyYes => "connected, by a guess",
+        Tone::Partly => "connected in part, or the VRAM is not all behind its BAR",
+        Tone::Unknown => "unknown",
+        Tone::ProbablyNo => "not connected, by a guess",
+        Tone::No => "not connected: memory travels through the host",
+        Tone::Silent => "",
+    }
+}
