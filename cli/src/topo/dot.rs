@@ -18,12 +18,14 @@ digraph machine {
   edge [arrowhead=none, fontname=\"monospace\", fontsize=9];
 ";
 
+const LEGEND: &str = "green: connected, amber: in part, red: not connected, dashed: a guess";
+
 /// The colour of a line says whether what is below it is connected to what is beside it.
 pub fn text(topology: &Topology, target: &Target) -> String {
     let pairs = Pairs::of(&topology.machine);
     let hosts = tree::hosts(&topology.machine);
     let mut drawing = Drawing { topology, pairs, lines: HEAD.to_owned() };
-    let label = format!("{target}\n{}", topology.title());
+    let label = format!("{target}\n{}\n{LEGEND}", topology.title());
     drawing.line(1, &format!("label={};", quoted(&label)));
     drawing.hosts(&hosts);
     drawing.lines + "}\n"
@@ -66,8 +68,9 @@ impl Drawing<'_> {
     }
 
     fn branches(&mut self, above: &str, branches: &[Branch], depth: usize) {
-        for (branch, tone) in branches.iter().zip(Tone::of_branches(&self.pairs, branches)) {
-            let label = branch.label().join("\n");
+        // From left to right, Graphviz puts what it is told first below the others.
+        for (branch, tone) in branches.iter().zip(Tone::of_branches(&self.pairs, branches)).rev() {
+            let label = branch.label().join("  ");
             match &branch.end {
                 End::Switch(switch) => {
                     let name = switch.address.to_string();

@@ -35,7 +35,8 @@ pub fn draw(picture: &mut Picture<'_>) -> f64 {
     y + MARGIN / 2.0
 }
 
-const HOW_TO_READ: &str = "A line says it of what is below it and what is beside it; a number in a field counts hops.";
+const HOW_TO_READ: &str = "The colour of a line is that of the pairs of a GPU below it with one beside it. The number in a \
+                           field counts hops, the small one is that of a note.";
 
 fn meaning(tone: Tone) -> &'static str {
     match tone {

@@ -83,7 +83,8 @@ impl Colours {
         let Colours { page, text, dim, plain, band, .. } = self;
         let mut rules = format!(
             ".page {{ fill: {page}; }} text {{ fill: {text}; }} .dim {{ fill: {dim}; }}\n\
-             .band {{ stroke: {}; fill: {}; }} .box {{ fill: {page}; }} .cell.none {{ fill: {}; }}\n",
+             .band {{ stroke: {}; fill: {}; }} .box {{ fill: {page}; }} .cell.none {{ fill: {}; }} \
+             .word.none {{ fill: {dim}; font-weight: 400; }}\n",
             band[0], band[1], plain[1]
         );
         for (name, [strong, soft]) in
