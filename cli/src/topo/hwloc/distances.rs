@@ -13,6 +13,8 @@ const LATENCY: u64 = 4;
 const BANDWIDTH: u64 = 8;
 /// Megabytes a second of a GPU with itself: what hwloc's own matrices of NVLink and XGMI have there.
 const ITSELF: u64 = 1_000_000;
+/// Megabytes a second of a link whose speed no file tells.
+const SLOWEST: u64 = 1;
 /// Hops where there is no link. No way is as long: a library that reads one stops at 64 bridges on each side.
 const NO_LINK: u64 = 255;
 
@@ -21,7 +23,7 @@ pub fn write<W: Write>(topology: &Topology, devices: &Devices, writer: &mut Writ
     if devices.len() < 2 {
         return Ok(());
     }
-    let bandwidth = |link: Option<Link>| link.and_then(|link| link.bandwidth).map_or(0, |speed| (speed / 1e6) as u64);
+    let bandwidth = |link: Option<Link>| link.map_or(0, |link| link.bandwidth.map_or(SLOWEST, megabytes));
     let hops = |link: Option<Link>| link.and_then(|link| link.hops).map_or(NO_LINK, u64::from);
     matrix(writer, devices, "XeplaceBandwidth", BANDWIDTH, |from, to| match from == to {
         true => ITSELF,
@@ -38,6 +40,10 @@ fn usable(topology: &Topology, from: GpuId, to: GpuId) -> Option<Link> {
     let has_vram = topology.machine.gpu(to).is_ok_and(|gpu| !gpu.regions().is_empty());
     let link = topology.machine.link(from, to).ok().filter(|_| has_vram)?;
     matches!(Trouble::of(&link), None | Some(Trouble::ProbablyYes)).then_some(link)
+}
+
+fn megabytes(bytes: f64) -> u64 {
+    (bytes / 1e6).round() as u64
 }
 
 fn matrix<W: Write>(
