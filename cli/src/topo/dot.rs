@@ -22,7 +22,7 @@ const LEGEND: &str = "green: connected, amber: in part, red: not connected, dash
 
 /// The colour of a line says whether what is below it is connected to what is beside it.
 pub fn text(topology: &Topology, target: &Target) -> String {
-    let pairs = Pairs::of(&topology.machine);
+    let pairs = Pairs::of(topology);
     let hosts = tree::hosts(&topology.machine);
     let mut drawing = Drawing { topology, pairs, lines: HEAD.to_owned() };
     let label = format!("{target}\n{}\n{LEGEND}", topology.title());

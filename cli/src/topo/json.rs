@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine as JSON: `docs/topo-json.md` has each field.
 
-use super::Topology;
+use super::{Topology, meeting::Meeting};
 use crate::target::Target;
 use serde::Serialize;
 use xeplace::{Basis, Bridge, Gpu, Link, MemoryRegion, PcieLink, Reason, Verdict};
@@ -87,6 +87,8 @@ struct LinkEntry {
     /// The functions or host bridges that the reason names.
     at: Vec<String>,
     sentence: String,
+    /// Where their ways up to the processors meet.
+    meeting: Option<&'static str>,
     hops: Option<u32>,
     bytes_per_second: Option<f64>,
     fully_visible: bool,
@@ -184,6 +186,7 @@ impl LinkEntry {
             reason: "unreadable",
             at: Vec::new(),
             sentence: String::new(),
+            meeting: topology.meeting(from, to).map(Meeting::name),
             hops: None,
             bytes_per_second: None,
             fully_visible: false,

@@ -4,6 +4,7 @@
 mod dot;
 mod hwloc;
 mod json;
+mod meeting;
 mod pairs;
 mod probe;
 mod svg;
@@ -18,6 +19,7 @@ use crate::{
     target::Target,
     words,
 };
+use meeting::{Meeting, Way};
 use std::{error::Error, fs, path::Path};
 use xeplace::{Gpu, Group, Machine, MemoryRegion};
 
@@ -27,6 +29,8 @@ struct Topology {
     /// VRAM of each GPU with its use as it is now; as it was at discovery where that cannot be had.
     regions: Vec<Vec<MemoryRegion>>,
     groups: Vec<Group>,
+    /// Of each GPU.
+    ways: Vec<Option<Way>>,
 }
 
 /// GPUs up to which each pair is shown: a matrix of more does not fit on a screen.
@@ -66,7 +70,14 @@ fn text(topology: &Topology, target: &Target, mut page: Page, format: &TopoForma
 impl Topology {
     fn of(machine: Machine) -> Topology {
         let regions = machine.gpus().iter().map(|gpu| gpu.usage().unwrap_or_else(|_| gpu.regions().to_vec()));
-        Topology { regions: regions.collect(), groups: machine.groups(), machine }
+        let ways = machine.gpus().iter().map(Way::of).collect();
+        Topology { regions: regions.collect(), groups: machine.groups(), ways, machine }
+    }
+
+    /// `None` if the place of one on the bus cannot be read.
+    fn meeting(&self, from: &Gpu, to: &Gpu) -> Option<Meeting> {
+        let way = |gpu: &Gpu| self.ways[gpu.id().0 as usize].as_ref();
+        Some(way(from)?.meets(way(to)?))
     }
 
     /// How much there is of it.

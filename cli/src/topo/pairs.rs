@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What there is to say of each pair of GPUs.
 
+use super::{Topology, meeting::Meeting};
 use crate::{
     causes::{Cause, Causes, Trouble},
     page::Ink,
 };
-use xeplace::{Gpu, GpuId, Link, Machine};
+use xeplace::{Gpu, GpuId, Link};
 
 /// All pairs: the GPU of a row uses the VRAM of the GPU of a column.
 pub struct Pairs {
@@ -20,16 +21,23 @@ pub enum Pair {
     NoVram,
     /// Its place on the bus cannot be read.
     Unreadable,
-    /// A link, with the place of its cause if it is in trouble.
-    Linked(Link, Option<usize>),
+    Linked(Linked),
+}
+
+pub struct Linked {
+    pub link: Link,
+    pub meeting: Meeting,
+    /// The place of its cause, if it is in trouble.
+    pub note: Option<usize>,
 }
 
 impl Pairs {
-    pub fn of(machine: &Machine) -> Pairs {
+    pub fn of(topology: &Topology) -> Pairs {
         let mut causes = Causes::default();
-        let gpus = machine.gpus();
-        let row = |from: &Gpu| gpus.iter().map(|to| Pair::of(machine, from, to, &mut causes)).collect();
-        Pairs { rows: gpus.iter().map(row).collect(), causes: causes.0 }
+        let gpus = topology.machine.gpus();
+        let mut row = |from: &Gpu| gpus.iter().map(|to| Pair::of(topology, from, to, &mut causes)).collect();
+        let rows = gpus.iter().map(&mut row).collect();
+        Pairs { rows, causes: causes.0 }
     }
 
     pub fn rows(&self) -> &[Vec<Pair>] {
@@ -43,27 +51,28 @@ impl Pairs {
 }
 
 impl Pair {
-    fn of(machine: &Machine, from: &Gpu, to: &Gpu, causes: &mut Causes) -> Pair {
+    fn of(topology: &Topology, from: &Gpu, to: &Gpu, causes: &mut Causes) -> Pair {
         if from.id() == to.id() {
             return Pair::Same;
         }
         if to.regions().is_empty() {
             return Pair::NoVram;
         }
-        let Ok(link) = machine.link(from.id(), to.id()) else { return Pair::Unreadable };
+        let link = topology.machine.link(from.id(), to.id()).ok();
+        let Some((link, meeting)) = link.zip(topology.meeting(from, to)) else { return Pair::Unreadable };
         let note = causes.add(from.id(), to.id(), &link);
-        Pair::Linked(link, note)
+        Pair::Linked(Linked { link, meeting, note })
     }
 
     /// In a few characters, without the number of a note.
     pub fn symbol(&self) -> String {
-        let link = match self {
+        let Linked { link, meeting, .. } = match self {
             Pair::Same => return "-".to_owned(),
             Pair::NoVram => return "none".to_owned(),
             Pair::Unreadable => return "?".to_owned(),
-            Pair::Linked(link, _) => link,
+            Pair::Linked(linked) => linked,
         };
-        let hops = || link.hops.map_or("yes".to_owned(), |hops| hops.to_string());
+        let hops = || link.hops.map_or("yes".to_owned(), |hops| format!("{hops}{}", meeting.mark()));
         match Trouble::of(link) {
             None => hops(),
             Some(Trouble::ProbablyYes) => hops() + "?",
@@ -78,7 +87,7 @@ impl Pair {
         match self {
             Pair::Same | Pair::NoVram => Ink::Dim,
             Pair::Unreadable => Ink::Yellow,
-            Pair::Linked(link, _) => match Trouble::of(link) {
+            Pair::Linked(Linked { link, .. }) => match Trouble::of(link) {
                 None => Ink::Green,
                 Some(Trouble::No | Trouble::ProbablyNo) => Ink::Red,
                 Some(Trouble::ProbablyYes | Trouble::Unknown | Trouble::SmallBar) => Ink::Yellow,
@@ -88,6 +97,6 @@ impl Pair {
 
     /// The place of the cause of its trouble.
     pub fn note(&self) -> Option<usize> {
-        if let Pair::Linked(_, note) = self { *note } else { None }
+        if let Pair::Linked(linked) = self { linked.note } else { None }
     }
 }

@@ -3,7 +3,8 @@
 
 use super::{
     MATRIX, Topology,
-    pairs::{Pair, Pairs},
+    meeting::Meeting,
+    pairs::{Linked, Pair, Pairs},
 };
 use crate::{
     causes::{Cause, Causes, Trouble},
@@ -13,7 +14,7 @@ use crate::{
 };
 use comfy_table::{CellAlignment, Table, presets};
 use std::collections::BTreeMap;
-use xeplace::{GpuId, Link, Verdict};
+use xeplace::{GpuId, Verdict};
 
 /// Columns of a cell in the matrix.
 const CELL: usize = 8;
@@ -93,7 +94,7 @@ fn unusable(topology: &Topology, page: &mut Page) {
 /// Each pair: rows use the VRAM of columns.
 fn matrix(topology: &Topology, page: &mut Page) {
     let gpus = topology.machine.gpus();
-    let pairs = Pairs::of(&topology.machine);
+    let pairs = Pairs::of(topology);
     page.line("");
     page.line(page.paint(Ink::Bold, "Links: the GPU of a row uses the VRAM of the GPU of a column"));
     let heads: String = gpus.iter().map(|gpu| format!("{:>CELL$}", gpu.id().0)).collect();
@@ -112,19 +113,23 @@ fn cell(pair: &Pair) -> String {
     pair.symbol() + &pair.note().map_or(String::new(), |place| format!("[{}]", place + 1))
 }
 
-/// How fast connected pairs are, by the number of hops.
-fn ways(pairs: &Pairs) -> BTreeMap<u32, Vec<f64>> {
-    let mut ways: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+/// Connected pairs by the number of hops, and where they meet.
+type Ways = BTreeMap<(u32, Meeting), Vec<f64>>;
+
+/// How fast they are.
+fn ways(pairs: &Pairs) -> Ways {
+    let mut ways = Ways::new();
     for pair in pairs.rows().iter().flatten() {
-        if let Pair::Linked(Link { verdict: Verdict::Connected, hops: Some(hops), bandwidth, .. }, _) = pair {
-            ways.entry(*hops).or_default().extend(bandwidth);
+        let Pair::Linked(Linked { link, meeting, .. }) = pair else { continue };
+        if let (Verdict::Connected, Some(hops)) = (link.verdict, link.hops) {
+            ways.entry((hops, *meeting)).or_default().extend(link.bandwidth);
         }
     }
     ways
 }
 
-fn legend(ways: &BTreeMap<u32, Vec<f64>>, causes: &[Cause], some_have_none: bool, page: &mut Page) {
-    for (hops, speeds) in ways {
+fn legend(ways: &Ways, causes: &[Cause], some_have_none: bool, page: &mut Page) {
+    for ((hops, meeting), speeds) in ways {
         let slowest = speeds.iter().copied().reduce(f64::min);
         let fastest = speeds.iter().copied().reduce(f64::max);
         let speed = match (slowest, fastest) {
@@ -136,7 +141,8 @@ fn legend(ways: &BTreeMap<u32, Vec<f64>>, causes: &[Cause], some_have_none: bool
             }
             _ => String::new(),
         };
-        explain(page, &hops.to_string(), &format!("connected, {hops} hops{speed}"));
+        let symbol = format!("{hops}{}", meeting.mark());
+        explain(page, &symbol, &format!("connected, {hops} hops, {}{speed}", meeting.words()));
     }
     let has = |wanted: &[Trouble]| causes.iter().any(|cause| wanted.contains(&cause.trouble));
     if has(&[Trouble::No, Trouble::ProbablyNo]) {

@@ -2,7 +2,7 @@
 //! What is so of several pairs at once, for one colour.
 
 use super::{
-    pairs::{Pair, Pairs},
+    pairs::{Linked, Pair, Pairs},
     tree::Branch,
 };
 use crate::causes::Trouble;
@@ -26,7 +26,7 @@ impl Tone {
         match pair {
             Pair::Same | Pair::NoVram => None,
             Pair::Unreadable => Some(Tone::Unknown),
-            Pair::Linked(link, _) => Some(match Trouble::of(link) {
+            Pair::Linked(Linked { link, .. }) => Some(match Trouble::of(link) {
                 None => Tone::Yes,
                 Some(Trouble::ProbablyYes) => Tone::ProbablyYes,
                 Some(Trouble::SmallBar) => Tone::Partly,
@@ -85,13 +85,12 @@ impl Tone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topo::tree;
+    use crate::topo::{Topology, tree};
     use xeplace::Machine;
 
     fn tones(machine: &str) -> Vec<Tone> {
-        let machine = Machine::simulated(machine).unwrap();
-        let pairs = Pairs::of(&machine);
-        Tone::of_branches(&pairs, &tree::hosts(&machine)[0].below)
+        let topology = Topology::of(Machine::simulated(machine).unwrap());
+        Tone::of_branches(&Pairs::of(&topology), &tree::hosts(&topology.machine)[0].below)
     }
 
     #[test]

@@ -24,8 +24,9 @@ pub fn draw(picture: &mut Picture<'_>) -> f64 {
         y += LINE;
     }
     let mut notes = Page::plain();
-    notes.paragraph("", 0, HOW_TO_READ);
+    notes.paragraph("", 0, LINES);
     if picture.layout.rows.len() <= MATRIX {
+        notes.paragraph("", 0, FIELDS);
         table::footnotes(&picture.pairs.causes, &mut notes);
     }
     for note in notes.lines() {
@@ -35,8 +36,9 @@ pub fn draw(picture: &mut Picture<'_>) -> f64 {
     y + MARGIN / 2.0
 }
 
-const HOW_TO_READ: &str = "The colour of a line is that of the pairs of a GPU below it with one beside it. The number in a \
-                           field counts hops, the small one is that of a note.";
+const LINES: &str = "A line has the colour of the pairs of a GPU below it with one beside it.";
+const FIELDS: &str = "Numbers in fields are hops, below one switch, below one host bridge (h), across host bridges (x) or \
+                      on one card (c); small ones are notes.";
 
 fn meaning(tone: Tone) -> &'static str {
     match tone {

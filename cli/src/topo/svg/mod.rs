@@ -26,7 +26,7 @@ pub fn text(topology: &Topology, target: &Target) -> String {
     let mut head = Page::plain();
     head.paragraph("", 0, &target.to_string());
     let layout = Layout::of(topology, &hosts, head.lines().count());
-    let pairs = Pairs::of(&topology.machine);
+    let pairs = Pairs::of(topology);
     let mut picture = Picture { topology, pairs: &pairs, layout: &layout, parts: Vec::new(), tones: BTreeSet::new() };
     picture.head(&head);
     picture.hosts(&hosts);
