@@ -23,7 +23,7 @@ const LEGEND: &str = "green: connected, amber: in part, red: not connected, dash
 /// The colour of a line says whether what is below it is connected to what is beside it.
 pub fn text(topology: &Topology, target: &Target) -> String {
     let pairs = Pairs::of(topology);
-    let hosts = tree::hosts(&topology.machine);
+    let hosts = tree::hosts(&topology.ways);
     let mut drawing = Drawing { topology, pairs, lines: HEAD.to_owned() };
     let label = format!("{target}\n{}\n{LEGEND}", topology.title());
     drawing.line(1, &format!("label={};", quoted(&label)));
@@ -79,7 +79,7 @@ impl Drawing<'_> {
                     self.branches(&name, &switch.below, depth);
                 }
                 End::Gpu(id) => {
-                    let gpu = &self.topology.machine.gpus()[id.0 as usize];
+                    let gpu = self.topology.gpu(*id);
                     let name = gpu.address().to_string();
                     self.line(depth, &format!("{} [{}];", quoted(&name), self.card(gpu)));
                     self.edge(above, &name, tone, &label);

@@ -186,18 +186,18 @@ impl LinkEntry {
             reason: "unreadable",
             at: Vec::new(),
             sentence: String::new(),
-            meeting: topology.meeting(from, to).map(Meeting::name),
+            meeting: None,
             hops: None,
             bytes_per_second: None,
             fully_visible: false,
         };
         match topology.machine.link(from.id(), to.id()) {
-            Ok(link) => entry.filled(&link),
+            Ok(link) => entry.filled(&link, topology.meeting(from, to)),
             Err(error) => LinkEntry { sentence: error.to_string(), ..entry },
         }
     }
 
-    fn filled(self, link: &Link) -> LinkEntry {
+    fn filled(self, link: &Link, meeting: Meeting) -> LinkEntry {
         let (reason, at) = reason(&link.reason);
         LinkEntry {
             verdict: match link.verdict {
@@ -209,6 +209,7 @@ impl LinkEntry {
             reason,
             at,
             sentence: link.reason.to_string(),
+            meeting: Some(meeting.name()),
             hops: link.hops,
             bytes_per_second: link.bandwidth,
             fully_visible: link.fully_visible,

@@ -11,6 +11,7 @@ mod svg;
 mod table;
 mod tone;
 mod tree;
+mod way;
 
 use crate::{
     Answer,
@@ -19,9 +20,10 @@ use crate::{
     target::Target,
     words,
 };
-use meeting::{Meeting, Way};
+use meeting::Meeting;
 use std::{error::Error, fs, path::Path};
-use xeplace::{Gpu, Group, Machine, MemoryRegion};
+use way::Way;
+use xeplace::{Gpu, GpuId, Group, Machine, MemoryRegion};
 
 /// What is shown of a machine.
 struct Topology {
@@ -30,7 +32,7 @@ struct Topology {
     regions: Vec<Vec<MemoryRegion>>,
     groups: Vec<Group>,
     /// Of each GPU.
-    ways: Vec<Option<Way>>,
+    ways: Vec<Way>,
 }
 
 /// GPUs up to which each pair is shown: a matrix of more does not fit on a screen.
@@ -74,10 +76,14 @@ impl Topology {
         Topology { regions: regions.collect(), groups: machine.groups(), ways, machine }
     }
 
-    /// `None` if the place of one on the bus cannot be read.
-    fn meeting(&self, from: &Gpu, to: &Gpu) -> Option<Meeting> {
-        let way = |gpu: &Gpu| self.ways[gpu.id().0 as usize].as_ref();
-        Some(way(from)?.meets(way(to)?))
+    /// A GPU of this machine.
+    fn gpu(&self, id: GpuId) -> &Gpu {
+        &self.machine.gpus()[id.0 as usize]
+    }
+
+    fn meeting(&self, from: &Gpu, to: &Gpu) -> Meeting {
+        let way = |gpu: &Gpu| &self.ways[gpu.id().0 as usize];
+        way(from).meets(way(to))
     }
 
     /// How much there is of it.

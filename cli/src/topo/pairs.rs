@@ -58,8 +58,8 @@ impl Pair {
         if to.regions().is_empty() {
             return Pair::NoVram;
         }
-        let link = topology.machine.link(from.id(), to.id()).ok();
-        let Some((link, meeting)) = link.zip(topology.meeting(from, to)) else { return Pair::Unreadable };
+        let Ok(link) = topology.machine.link(from.id(), to.id()) else { return Pair::Unreadable };
+        let meeting = topology.meeting(from, to);
         let note = causes.add(from.id(), to.id(), &link);
         Pair::Linked(Linked { link, meeting, note })
     }

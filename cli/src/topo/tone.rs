@@ -90,7 +90,7 @@ mod tests {
 
     fn tones(machine: &str) -> Vec<Tone> {
         let topology = Topology::of(Machine::simulated(machine).unwrap());
-        Tone::of_branches(&Pairs::of(&topology), &tree::hosts(&topology.machine)[0].below)
+        Tone::of_branches(&Pairs::of(&topology), &tree::hosts(&topology.ways)[0].below)
     }
 
     #[test]

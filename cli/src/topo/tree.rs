@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How the GPUs hang below host bridges and switches.
 
+use super::way::{self, Way};
 use crate::words;
-use xeplace::{Bridge, Gpu, GpuId, Machine, PciAddress, PcieLink};
+use xeplace::{GpuId, Machine, PciAddress, PcieLink};
 
 /// A host bridge.
 pub struct Host {
@@ -65,66 +66,53 @@ pub fn gpus_of(branches: &[Branch]) -> Vec<GpuId> {
     branches.iter().flat_map(Branch::gpus).collect()
 }
 
-/// The way down to a GPU.
-struct Way {
-    gpu: GpuId,
-    root: (u32, u8),
-    lines: Vec<Line>,
-}
-
 /// From a port to the next thing: a switch, or at last the GPU.
-#[derive(Clone)]
 struct Line {
     port: Option<PciAddress>,
     link: Option<PcieLink>,
     switch: Option<PciAddress>,
 }
 
-/// The host bridges with all that is below them. Bridges on a GPU's own card are part of the card. A GPU whose place on
-/// the bus cannot be read is shown on the root bus that its address names.
-pub fn hosts(machine: &Machine) -> Vec<Host> {
-    let mut ways: Vec<Way> = machine.gpus().iter().map(Way::of).collect();
-    ways.sort_by_key(|way| (way.root, way.lines.iter().map(|line| (line.port, line.switch)).collect::<Vec<_>>()));
-    let host = |ways: &[Way]| Host { domain: ways[0].root.0, bus: ways[0].root.1, below: branches(ways, 0) };
-    ways.chunk_by(|one, other| one.root == other.root).map(host).collect()
+/// The host bridges with all that is below them. Bridges on a GPU's own card are part of the card.
+pub fn hosts(ways: &[Way]) -> Vec<Host> {
+    let ways = way::sorted(ways);
+    let host = |ways: &[&Way]| {
+        let (domain, bus) = ways[0].root();
+        let lines: Vec<_> = ways.iter().map(|way| (way.gpu, lines(way))).collect();
+        Host { domain, bus, below: branches(&lines, 0) }
+    };
+    ways.chunk_by(|one, other| one.root() == other.root()).map(host).collect()
 }
 
-fn branches(ways: &[Way], depth: usize) -> Vec<Branch> {
-    let switch = |way: &Way| way.lines[depth].switch;
-    let together = ways.chunk_by(|one, other| switch(one).is_some() && switch(one) == switch(other));
-    let branch = |ways: &[Way]| {
-        let Line { port, link, switch } = ways[0].lines[depth];
+/// What is so many switches below a host bridge.
+fn branches(ways: &[(GpuId, Vec<Line>)], depth: usize) -> Vec<Branch> {
+    let switch = |lines: &[Line]| lines[depth].switch;
+    let together = ways.chunk_by(|(_, one), (_, other)| switch(one).is_some() && switch(one) == switch(other));
+    let branch = |ways: &[(GpuId, Vec<Line>)]| {
+        let Line { port, link, switch } = ways[0].1[depth];
         let end = match switch {
             Some(address) => End::Switch(Switch { address, below: branches(ways, depth + 1) }),
-            None => End::Gpu(ways[0].gpu),
+            None => End::Gpu(ways[0].0),
         };
         Branch { port, link, end }
     };
     together.map(branch).collect()
 }
 
-impl Way {
-    fn of(gpu: &Gpu) -> Way {
-        let mut bridges = gpu.bridges().unwrap_or_default();
-        let slot = bridges.iter().rfind(|bridge| bridge.on_card).or(bridges.first()).and_then(|bridge| bridge.link);
-        bridges.retain(|bridge| !bridge.on_card);
-        let root = bridges.last().map_or(gpu.address(), |bridge| bridge.address);
-        Way { gpu: gpu.id(), root: (root.domain, root.bus), lines: lines(&bridges, slot) }
-    }
-}
-
-/// From the root down: a port, a switch's upstream port, a port of that switch, …, the GPU.
-fn lines(bridges: &[Bridge], slot: Option<PcieLink>) -> Vec<Line> {
-    let mut down = bridges.iter().rev();
+/// A port, a switch's upstream port, a port of that switch, …, the GPU.
+fn lines(way: &Way) -> Vec<Line> {
+    let mut down = way.bridges_of_the_platform();
     let mut lines = Vec::new();
     loop {
-        let port = down.next().map(|bridge| bridge.address);
-        match down.next() {
-            Some(upstream) => lines.push(Line { port, link: upstream.link, switch: Some(upstream.address) }),
-            None => {
-                lines.push(Line { port, link: slot, switch: None });
-                return lines;
-            }
+        let port = down.next();
+        if let Some(upstream) = down.next() {
+            let (port, switch) = (port.map(|port| port.address), Some(upstream.address));
+            lines.push(Line { port, link: upstream.link, switch });
+        } else {
+            let card = way.bridges.iter().find(|bridge| bridge.on_card);
+            let link = card.or(port).and_then(|bridge| bridge.link);
+            lines.push(Line { port: port.map(|port| port.address), link, switch: None });
+            return lines;
         }
     }
 }
@@ -133,11 +121,15 @@ fn lines(bridges: &[Bridge], slot: Option<PcieLink>) -> Vec<Line> {
 mod tests {
     use super::*;
 
-    /// `0000:00(00:01.0=switch(…) …)`, in short.
+    fn of(machine: &Machine) -> Vec<Host> {
+        hosts(&machine.gpus().iter().map(Way::of).collect::<Vec<_>>())
+    }
+
+    /// `00(0 s(1 2))`: bus, GPUs and switches.
     fn drawn(machine: &str) -> String {
         let machine = Machine::simulated(machine).unwrap();
         let host = |host: &Host| format!("{:02x}({})", host.bus, list(&host.below));
-        hosts(&machine).iter().map(host).collect::<Vec<_>>().join(" ")
+        of(&machine).iter().map(host).collect::<Vec<_>>().join(" ")
     }
 
     fn list(branches: &[Branch]) -> String {
@@ -165,7 +157,7 @@ mod tests {
     #[test]
     fn a_line_has_the_port_and_the_link_of_its_slot() {
         let machine = Machine::simulated("port(gen=3 x4 b570)").unwrap();
-        let hosts = hosts(&machine);
+        let hosts = of(&machine);
         let [branch] = &hosts[0].below[..] else { panic!("one slot") };
         assert_eq!(branch.port.unwrap().to_string(), "0000:00:01.0");
         assert_eq!(branch.link.map(|link| (link.gigatransfers, link.lanes)), Some((8.0, 4)));

@@ -2,28 +2,17 @@
 //! The PCI side: host bridges, all bridges below them, and the GPUs.
 
 use super::{Counter, Devices, nodes::Host, object::Object};
-use crate::{topo::Topology, words};
+use crate::{
+    topo::{
+        Topology,
+        way::{self, Way},
+    },
+    words,
+};
 use xeplace::{Bridge, Files, Gpu, PciAddress};
 
 /// `HWLOC_OBJ_OSDEV_GPU` of hwloc 2 (`hwloc.h`).
 const GPU: u32 = 1;
-
-/// A GPU, and the bridges above it, from the root port down.
-struct Way<'a> {
-    gpu: &'a Gpu,
-    bridges: Vec<Bridge>,
-}
-
-impl Way<'_> {
-    /// The functions on it, the GPU last.
-    fn functions(&self) -> impl Iterator<Item = PciAddress> {
-        self.bridges.iter().map(|bridge| bridge.address).chain([self.gpu.address()])
-    }
-
-    fn root(&self) -> (u32, u8) {
-        self.functions().next().map_or((0, 0), |first| (first.domain, first.bus))
-    }
-}
 
 struct Builder<'a> {
     topology: &'a Topology,
@@ -32,36 +21,30 @@ struct Builder<'a> {
 }
 
 pub fn hosts(topology: &Topology, counter: &mut Counter, devices: &mut Devices) -> Vec<Host> {
-    let way = |gpu| {
-        let mut bridges = Gpu::bridges(gpu).unwrap_or_default();
-        bridges.reverse();
-        Way { gpu, bridges }
-    };
-    let mut ways: Vec<Way<'_>> = topology.machine.gpus().iter().map(way).collect();
-    ways.sort_by_key(|way| way.functions().collect::<Vec<_>>());
+    let ways = way::sorted(&topology.ways);
     let mut builder = Builder { topology, counter, devices };
     ways.chunk_by(|one, other| one.root() == other.root()).map(|ways| builder.host(ways)).collect()
 }
 
 impl Builder<'_> {
-    fn host(&mut self, ways: &[Way<'_>]) -> Host {
+    fn host(&mut self, ways: &[&Way]) -> Host {
         let bridge = self.counter.object("Bridge").with("bridge_type", "0-1").with("depth", 0);
         let bridge = bridge.with("bridge_pci", buses(ways, 0)).around(self.below(ways, 0));
-        (ways[0].gpu.numa_node(), bridge)
+        (self.topology.gpu(ways[0].gpu).numa_node(), bridge)
     }
 
     /// What is on one bus, so many bridges below the root bus.
-    fn below(&mut self, ways: &[Way<'_>], depth: usize) -> Vec<Object> {
-        let bridge = |way: &Way<'_>| way.bridges.get(depth).map(|bridge| bridge.address);
+    fn below(&mut self, ways: &[&Way], depth: usize) -> Vec<Object> {
+        let bridge = |way: &Way| way.bridges.get(depth).map(|bridge| bridge.address);
         let together = ways.chunk_by(|one, other| bridge(one).is_some() && bridge(one) == bridge(other));
-        let object = |ways: &[Way<'_>]| match ways[0].bridges.get(depth) {
+        let object = |ways: &[&Way]| match ways[0].bridges.get(depth) {
             Some(bridge) => self.bridge(bridge, ways, depth + 1),
-            None => self.gpu(ways[0].gpu),
+            None => self.gpu(self.topology.gpu(ways[0].gpu)),
         };
         together.map(object).collect()
     }
 
-    fn bridge(&mut self, bridge: &Bridge, ways: &[Way<'_>], depth: usize) -> Object {
+    fn bridge(&mut self, bridge: &Bridge, ways: &[&Way], depth: usize) -> Object {
         let object = self.counter.object("Bridge").with("bridge_type", "1-1").with("depth", depth);
         let object = object.with("bridge_pci", buses(ways, depth));
         let speed = bridge.link.map_or(0.0, |link| link.bytes_per_second());
@@ -107,8 +90,8 @@ fn function(object: Object, files: &Files, address: PciAddress, bytes_per_second
 }
 
 /// From the bus directly below the first `depth` bridges to the highest one below: `0000:[03-0b]`.
-fn buses(ways: &[Way<'_>], depth: usize) -> String {
+fn buses(ways: &[&Way], depth: usize) -> String {
     let below = || ways.iter().flat_map(|way| way.functions().skip(depth));
     let (first, last) = (below().map(|found| found.bus).min(), below().map(|found| found.bus).max());
-    format!("{:04x}:[{:02x}-{:02x}]", ways[0].gpu.address().domain, first.unwrap_or(0), last.unwrap_or(0))
+    format!("{:04x}:[{:02x}-{:02x}]", ways[0].root().0, first.unwrap_or(0), last.unwrap_or(0))
 }

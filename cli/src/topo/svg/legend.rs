@@ -37,8 +37,8 @@ pub fn draw(picture: &mut Picture<'_>) -> f64 {
 }
 
 const LINES: &str = "A line has the colour of the pairs of a GPU below it with one beside it.";
-const FIELDS: &str = "Numbers in fields are hops, below one switch, below one host bridge (h), across host bridges (x) or \
-                      on one card (c); small ones are notes.";
+const FIELDS: &str = "Numbers count hops. h: below one host bridge, x: across host bridges, c: on one card. Small numbers: \
+                      notes.";
 
 fn meaning(tone: Tone) -> &'static str {
     match tone {

@@ -22,7 +22,7 @@ use xeplace::{Gpu, GpuId};
 
 /// The picture of a machine. It needs no font of its own and follows the reader's choice of light or dark.
 pub fn text(topology: &Topology, target: &Target) -> String {
-    let hosts = tree::hosts(&topology.machine);
+    let hosts = tree::hosts(&topology.ways);
     let mut head = Page::plain();
     head.paragraph("", 0, &target.to_string());
     let layout = Layout::of(topology, &hosts, head.lines().count());
@@ -104,7 +104,7 @@ impl Picture<'_> {
             }
             match &branch.end {
                 End::Switch(switch) => self.branches(level + 1, &switch.below, &format!("switch {}", switch.address)),
-                End::Gpu(id) => self.card(&self.topology.machine.gpus()[id.0 as usize], *y),
+                End::Gpu(id) => self.card(self.topology.gpu(*id), *y),
             }
         }
     }
