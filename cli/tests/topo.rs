@@ -5,6 +5,7 @@
 
 use quick_xml::{
     Reader,
+    escape::resolve_predefined_entity,
     events::{BytesStart, Event},
 };
 use std::{
@@ -102,6 +103,10 @@ fn elements(document: &str) -> Vec<Element> {
                     last.text += text.decode().unwrap().trim();
                 }
             }
+            Event::GeneralRef(name) => {
+                let name = name.decode().unwrap();
+                found.last_mut().unwrap().text += resolve_predefined_entity(&name).expect("an entity of XML");
+            }
             Event::Eof => return found,
             _ => {}
         }
@@ -152,6 +157,20 @@ fn a_picture_of_many_gpus_shows_groups_in_place_of_pairs() {
     assert_eq!(found.iter().filter(|element| element.has_class("number")).count(), 64);
     assert!(found.iter().any(|element| element.has_class("letter")));
     assert!(!found.iter().any(|element| element.has_class("cell")));
+}
+
+#[test]
+fn any_name_of_a_machine_can_be_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = directory.path().join("a&b<c>\"d\\e");
+    let machine = machine.to_str().unwrap();
+    let recorded = Command::new(env!("CARGO_BIN_EXE_xeplace")).args(["--machine", TWO, "record", machine]).output();
+    assert!(recorded.unwrap().status.success());
+    let found = elements(&printed(machine, &["--svg"]));
+    assert!(found.iter().any(|element| element.text.contains("a&b<c>\"d\\e")));
+    if let Some(drawn) = told("dot", &["-Tdot"], &printed(machine, &["--dot"])) {
+        assert!(drawn.contains("a&b<c>\\\"d\\\\e"), "{drawn}");
+    }
 }
 
 #[test]

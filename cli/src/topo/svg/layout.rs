@@ -73,13 +73,13 @@ impl Layout {
             y += GAP;
         }
         let label = hosts.iter().map(|host| longest_label(&host.below)).max().unwrap_or(0);
-        let step = BOX_WIDTH + TRUNK + 6.0 + label as f64 * DETAIL + GAP;
+        let step = (BOX_WIDTH + TRUNK + 6.0 + label as f64 * DETAIL + GAP).ceil();
         let levels = hosts.iter().map(|host| depth(&host.below)).max().unwrap_or(0) + usize::from(hosts.len() > 1);
         let gpus = MARGIN + GAP + levels as f64 * step;
         let card = topology.machine.gpus().iter().map(|gpu| {
             let name = words::short_name(gpu).chars().count() as f64 * NAME;
             let details = topology.details(gpu).join(" · ").chars().count() as f64 * DETAIL;
-            34.0 + name.max(details) + GAP
+            (34.0 + name.max(details) + GAP).ceil()
         });
         let card = card.fold(0.0, f64::max);
         let pairs = if rows.len() <= MATRIX { rows.len() as f64 * CELL } else { 0.0 };
