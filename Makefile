@@ -9,6 +9,7 @@
 #   make header     writes include/xeplace.h anew, from capi/src
 #   make bench      what the library costs beyond the kernel's own calls
 #   make check-kernel   the tests on the unmodified xe driver, in QEMU on modelled GPUs (tests/rig/README.md)
+#   make trees      records generated PCI trees in such guests, for tests/trees.rs
 #   make rig-shell      a shell there; MACHINE names one of tests/rig/machines
 
 CARGO   ?= cargo
@@ -66,7 +67,10 @@ rig := $(CARGO) run --release --quiet --locked --manifest-path tests/rig/Cargo.t
 	--target-dir $(or $(CARGO_TARGET_DIR),target) -p xeplace-rig --
 
 check-kernel:
-	@$(rig) run $(MACHINE)
+	@$(rig) run $(MACHINE) $(if $(SEED),--set SEED=$(SEED)) $(if $(CASES),--set CASES=$(CASES)) $(if $(LIMIT),--limit $(LIMIT))
+
+trees:
+	@$(rig) trees
 
 rig-shell:
 	@$(rig) shell $(MACHINE)
@@ -92,4 +96,4 @@ uninstall:
 		$(foreach header,$(headers),$(DESTDIR)$(includedir)/$(notdir $(header))) \
 		$(foreach page,$(pages),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
-.PHONY: all library demo check check-kernel rig-shell header bench install uninstall
+.PHONY: all library demo check check-kernel trees rig-shell header bench install uninstall

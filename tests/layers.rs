@@ -155,6 +155,8 @@ const UNSAFE: &[(&str, Option<usize>)] = &[
     // Reads what the library sends, as the kernel would.
     ("capi/tests/api/both/older.rs", Some(1)),
     ("capi/tests/fork.rs", Some(1)),
+    // Maps memory where it wants it, and forks.
+    ("tests/rig/guest/tests/differential/window.rs", None),
     // Counts what is allocated.
     ("capi/tests/quiet.rs", None),
 ];

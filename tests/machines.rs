@@ -10,6 +10,8 @@ use xeplace::{Gpu, Machine, Support};
 fn recorded_machines_are_described_as_expected() {
     let machines = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines");
     let mut names: Vec<_> = fs::read_dir(&machines).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // Those are for tests/trees.rs.
+    names.retain(|path| !path.ends_with("trees"));
     names.sort();
     assert!(names.len() >= 3, "the recordings are there");
     for directory in names {

@@ -13,8 +13,16 @@ use crate::{range::PAGE, uapi::*};
 /// Virtual address bits of a discrete GPU since Battlemage (`xe_pci.c`).
 pub(super) const VA_BITS: u32 = 48;
 pub(super) const VM_SIZE: u64 = 1 << VA_BITS;
-/// Entries of the page attribute table of Xe2 (`xe_pat.c`).
-pub(super) const PAT_ENTRIES: u32 = 32;
+/// Whether the page attribute table of Xe2 has such an entry, which the hardware does not keep for itself
+/// (`xe2_pat_table` in `xe_pat.c`).
+pub(super) fn is_pat_index(index: u32) -> bool {
+    matches!(index, 0..=15 | 20..=27)
+}
+
+/// Whether what the GPU caches under such an entry is coherent with the CPU's caches, one way at least.
+fn is_coherent(index: u16) -> bool {
+    matches!(index, 1 | 2 | 4 | 5 | 7 | 22 | 23 | 26 | 27)
+}
 
 const BIND_FLAGS: u32 = DRM_XE_VM_BIND_FLAG_READONLY
     | DRM_XE_VM_BIND_FLAG_IMMEDIATE
@@ -68,13 +76,10 @@ impl State {
         let regions = (2u32 << device.spec.tiles.len()) - 1;
         let region_known = region == DRM_XE_CONSULT_MEM_ADVISE_PREF_LOC
             || 1u32.checked_shl(region).is_some_and(|bit| bit & regions != 0);
-        let refused = op.extensions != 0
-            || op.pad != 0
-            || op.pad2 != 0
-            || op.reserved != [0; 3]
-            || !device.spec.features.knows_bind(op)
+        // Nobody looks at the extensions, pads and reserved words of an operation.
+        let refused = !device.spec.features.knows_bind(op)
             || (mirror && !vm.fault_mode)
-            || u32::from(op.pat_index) >= PAT_ENTRIES
+            || !is_pat_index(op.pat_index.into())
             || op.op > DRM_XE_VM_BIND_OP_PREFETCH
             || op.flags & !BIND_FLAGS != 0
             || (op.obj != 0 && unbacked)
@@ -82,7 +87,7 @@ impl State {
             || (!map && (unbacked || has(DRM_XE_VM_BIND_FLAG_DECOMPRESS)))
             || (map && op.obj == 0 && !unbacked)
             || (op.op == DRM_XE_VM_BIND_OP_UNMAP_ALL && (op.obj == 0 || op.addr != 0 || op.range != 0))
-            || (op.op == DRM_XE_VM_BIND_OP_MAP_USERPTR && op.obj != 0)
+            || (op.op == DRM_XE_VM_BIND_OP_MAP_USERPTR && (op.obj != 0 || !is_coherent(op.pat_index)))
             || (op.obj != 0 && (prefetch || op.op == DRM_XE_VM_BIND_OP_UNMAP))
             || (region != 0 && !prefetch)
             || (prefetch && !region_known)

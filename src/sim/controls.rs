@@ -129,10 +129,6 @@ impl Sim {
         state.sweep();
         state.notify(old.into(), Event::Unmapped);
         state.pages.relocate(old.into(), start);
-        let policies = state.policies.take(old.into());
-        for (part, policy) in policies {
-            state.policies.put(Span::of(start + (part.start - old.start()), part.len()), policy);
-        }
     }
 
     /// Says that the protection of `range` was changed (mprotect), or that this process has forked: GPUs have to fault again.
@@ -276,7 +272,6 @@ impl State {
         self.sweep();
         self.notify(span, Event::Unmapped);
         self.pages.unmap(span);
-        self.policies.take(span);
         self.nodes.take(span);
     }
 

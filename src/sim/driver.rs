@@ -120,6 +120,7 @@ impl Driver for Sim {
         found: &mut [drm_xe_mem_range_attr],
     ) -> io::Result<()> {
         query.num_mem_ranges = found.len() as u32;
+        query.sizeof_mem_range_attr = if found.is_empty() { 0 } else { size_of::<drm_xe_mem_range_attr>() as u64 };
         self.ioctl(Call::VmQueryMemRangeAttrs, fd, |state, file, device| {
             state.vm_query_mem_range_attrs((file, device), query, found)
         })
@@ -131,6 +132,7 @@ impl Driver for Sim {
         query: &mut drm_xe_vm_get_property,
         found: &mut [xe_vm_fault],
     ) -> io::Result<()> {
+        query.size = size_of_val(found) as u32;
         self.ioctl(Call::VmGetProperty, fd, |state, file, _| state.vm_get_property(file, query, found))
     }
 

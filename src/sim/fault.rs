@@ -106,7 +106,7 @@ impl State {
         let wanted = Collection { owner, read_only: vma.read_only, vram_only: forced.is_some() };
         let mut tries = if forced.is_some() { ATOMIC_TRIES } else { 1 };
         loop {
-            let span = self.find_or_make(process, key, at, (whole, &vma), true)?;
+            let span = self.find_or_make(process, key, at, (whole, &vma), Some(wanted))?;
             let class = size_class(span.len());
             let device = self.vms[&key].device;
             self.counters.gpus[device].page_faults_by_size[class] += 1;

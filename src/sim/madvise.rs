@@ -3,7 +3,7 @@
 
 use super::{
     Answer,
-    bind::{PAT_ENTRIES, VM_SIZE},
+    bind::{VM_SIZE, is_pat_index},
     migrate::errno,
     open_files::{FileId, Opened},
     process::Process,
@@ -137,7 +137,7 @@ fn fields_are_sane(advice: &drm_xe_madvise) -> bool {
                 && place.reserved == 0
         }
         DRM_XE_MEM_RANGE_ATTR_ATOMIC => value.val <= DRM_XE_ATOMIC_CPU && value.pad == 0 && value.reserved == 0,
-        DRM_XE_MEM_RANGE_ATTR_PAT => value.val < PAT_ENTRIES && value.pad == 0 && value.reserved == 0,
+        DRM_XE_MEM_RANGE_ATTR_PAT => is_pat_index(value.val) && value.pad == 0 && value.reserved == 0,
         DRM_XE_VMA_ATTR_PURGEABLE_STATE => value.val <= DRM_XE_VMA_PURGEABLE_STATE_DONTNEED && value.pad == 0,
         _ => false,
     }

@@ -6,7 +6,7 @@ use super::{
     span::{Span, Spans},
     vram::{AllocationId, PagemapId, Vram},
 };
-use crate::uapi::*;
+use crate::uapi::{memory::MemoryPolicy, *};
 use std::io;
 
 /// Where a page is.
@@ -26,7 +26,7 @@ pub(super) enum Page {
     Guard,
 }
 
-/// What a test has said of memory that this machine has not got.
+/// What makes memory another than this machine has: what a test has said of it, and the policies of simulated nodes.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     pub(super) pinned: Spans<()>,
@@ -34,6 +34,8 @@ pub(super) struct Marks {
     pub(super) hugetlb: Spans<()>,
     pub(super) io: Spans<()>,
     pub(super) locked: Spans<()>,
+    /// Where it is not the default.
+    pub(super) policies: Spans<MemoryPolicy>,
 }
 
 impl Marks {
@@ -41,12 +43,13 @@ impl Marks {
         [&mut self.pinned, &mut self.guard, &mut self.hugetlb, &mut self.io, &mut self.locked]
     }
 
-    /// Cuts a mapping where marks begin and end that make a mapping of its own.
+    /// Cuts a mapping where marks and policies begin and end that make a mapping of its own.
     pub(super) fn split(&self, mapping: CpuMapping, mut part: impl FnMut(CpuMapping)) {
         let mut cuts = vec![mapping.span.start, mapping.span.end];
         for marks in [&self.hugetlb, &self.io, &self.locked] {
             cuts.extend(marks.clipped(mapping.span).flat_map(|(span, ())| [span.start, span.end]));
         }
+        cuts.extend(self.policies.clipped(mapping.span).flat_map(|(span, _)| [span.start, span.end]));
         cuts.sort_unstable();
         cuts.dedup();
         for ends in cuts.windows(2) {
@@ -148,6 +151,7 @@ impl Pages {
     pub(super) fn unmap(&mut self, span: Span) {
         self.forget(span);
         self.marks.all().into_iter().for_each(|marks| drop(marks.take(span)));
+        self.marks.policies.take(span);
     }
 
     /// The mapping at `old` is at `start` now, with its pages and marks.
@@ -163,6 +167,9 @@ impl Pages {
         pages.into_iter().for_each(|(part, page)| self.moved.put(there(part), page));
         for marks in self.marks.all() {
             marks.take(old).into_iter().for_each(|(part, ())| marks.put(there(part), ()));
+        }
+        for (part, policy) in self.marks.policies.take(old) {
+            self.marks.policies.put(there(part), policy);
         }
     }
 }

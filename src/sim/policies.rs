@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! NUMA policies of the simulated machine's nodes: `mbind` and `get_mempolicy`.
 
-use super::{Answer, migrate::errno, pages::Page, process::Process, state::State};
+use super::{
+    Answer,
+    migrate::errno,
+    pages::Page,
+    process::Process,
+    span::Span,
+    state::{Event, State},
+};
 use crate::{
-    range::{PAGE, Range},
+    range::{BLOCK, PAGE, Range},
     uapi::memory::MemoryPolicy,
 };
 
@@ -22,7 +29,13 @@ impl State {
             return Err(libc::EINVAL);
         }
         self.mapped(range)?;
-        self.policies.spread(range.into(), *policy);
+        self.cut_mappings(range)?;
+        let policies = &mut self.pages.marks.policies;
+        if takes_none {
+            drop(policies.take(range.into()))
+        } else {
+            policies.spread(range.into(), *policy)
+        }
         if move_pages {
             let node = first_node(policy);
             self.nodes.spread(range.into(), node);
@@ -38,7 +51,8 @@ impl State {
             let is_in_ram = matches!(page, Page::Real(_) | Page::Ram);
             for address in (run.start..run.end).step_by(PAGE as usize) {
                 let moved = self.nodes.at(address).map(|(_, node)| *node);
-                let node = moved.or_else(|| self.policies.at(address).map(|(_, policy)| first_node(policy)));
+                let node =
+                    moved.or_else(|| self.pages.marks.policies.at(address).map(|(_, policy)| first_node(policy)));
                 let index = ((address - range.start()) / PAGE) as usize;
                 nodes[index] = if is_in_ram { node.unwrap_or(0) } else { -libc::ENOENT };
             }
@@ -49,7 +63,19 @@ impl State {
     pub(super) fn get_mempolicy(&self, address: u64) -> Answer<MemoryPolicy> {
         let process = Process::look(&self.pages.marks).map_err(errno)?;
         process.at(address).ok_or(libc::EFAULT)?;
-        Ok(self.policies.at(address).map_or_else(MemoryPolicy::default, |(_, policy)| *policy))
+        Ok(self.pages.marks.policies.at(address).map_or_else(MemoryPolicy::default, |(_, policy)| *policy))
+    }
+
+    /// A mapping that is cut inside a block must not be a huge page there: whatever it is, GPUs have to fault on that block
+    /// again (`vma_adjust_trans_huge` in `mm/huge_memory.c`).
+    fn cut_mappings(&mut self, range: Range) -> Answer {
+        let process = Process::look(&self.pages.marks).map_err(errno)?;
+        for end in [range.start(), range.end()].into_iter().filter(|end| end % BLOCK != 0) {
+            if process.at(end).is_some_and(|mapping| mapping.span.start < end) {
+                self.notify(Span::aligned(end, BLOCK), Event::Changed);
+            }
+        }
+        Ok(())
     }
 
     fn mapped(&self, range: Range) -> Answer {

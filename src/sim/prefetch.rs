@@ -66,7 +66,7 @@ impl State {
             let mut at = whole.start.max(span.start);
             let end = whole.end.min(span.end);
             while at < end {
-                let found = match self.find_or_make(process, key, at, (whole, &vma), false) {
+                let found = match self.find_or_make(process, key, at, (whole, &vma), None) {
                     Err(libc::ENOENT) => match process.next(at) {
                         Some(next) if next < end => {
                             at = next;
@@ -150,14 +150,14 @@ impl State {
 
     /// The range of a mirror that holds `at`, made if there is none: `drm_gpusvm_range_find_or_insert`.
     ///
-    /// ENOENT: not mapped. EPERM: not writable. EIO: not memory.
+    /// A fault says what it wants of the pages. ENOENT: not mapped. EPERM: not writable. EIO: not memory.
     pub(super) fn find_or_make(
         &mut self,
         process: &Process,
         key: VmKey,
         at: u64,
         (whole, vma): (Span, &Vma),
-        at_fault: bool,
+        at_fault: Option<Collection>,
     ) -> Answer<Span> {
         let mapping = *process.at(at).ok_or(libc::ENOENT)?;
         if !mapping.writable && !vma.read_only {
@@ -174,7 +174,8 @@ impl State {
         for size in [BLOCK, MEDIUM, PAGE] {
             let span = Span::aligned(at, size);
             let free = mapping.span.covers(span) && whole.covers(span) && !self.vms[&key].ranges.any(span);
-            if free && !(at_fault && size == MEDIUM && !self.is_populated(process, span)?) {
+            let wanted = at_fault.filter(|_| free && size == MEDIUM);
+            if free && wanted.map_or(Ok(true), |wanted| self.is_populated(process, span, wanted))? {
                 let range = SvmRange { held: None, bound: 0, can_migrate };
                 self.vms.get_mut(&key).ok_or(libc::ENOENT)?.ranges.put(span, range);
                 return Ok(span);
@@ -183,8 +184,14 @@ impl State {
         Err(libc::EINVAL)
     }
 
-    fn is_populated(&self, process: &Process, span: Span) -> Answer<bool> {
+    /// Whether all pages are where they could be mapped: `drm_gpusvm_check_pages`. VRAM that would be faulted back is no
+    /// such place.
+    fn is_populated(&self, process: &Process, span: Span, wanted: Collection) -> Answer<bool> {
         let runs = self.pages.runs(process, span).map_err(errno)?;
-        Ok(runs.iter().all(|(_, page)| matches!(page, Page::Real(_) | Page::Ram | Page::Vram(_))))
+        Ok(runs.iter().all(|(_, page)| match page {
+            Page::Real(_) | Page::Ram => true,
+            Page::Vram(found) => Some(self.pages.vram.pagemap(found.pagemap).owner) == wanted.owner,
+            Page::Absent | Page::Swap | Page::Guard => false,
+        }))
     }
 }

@@ -15,10 +15,7 @@ use super::{
     vm::{Vm, VmKey},
     vram::PagemapId,
 };
-use crate::{
-    files::Files,
-    uapi::{EAGAIN_TRIES, memory::MemoryPolicy},
-};
+use crate::{files::Files, uapi::EAGAIN_TRIES};
 use std::{
     collections::BTreeMap,
     os::fd::{AsRawFd, BorrowedFd},
@@ -36,7 +33,6 @@ pub(super) struct State {
     pub(super) vms: BTreeMap<VmKey, Vm>,
     pub(super) pages: Pages,
     pub(super) groups: Groups,
-    pub(super) policies: Spans<MemoryPolicy>,
     /// The node of pages that `mbind` has moved.
     pub(super) nodes: Spans<i32>,
     pub(super) counters: Counters,
@@ -106,7 +102,6 @@ impl State {
             vms: BTreeMap::new(),
             pages: Pages::default(),
             groups: Groups::default(),
-            policies: Spans::default(),
             nodes: Spans::default(),
             counters: Counters::of(gpus),
             faults: Faults::default(),

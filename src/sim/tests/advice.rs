@@ -331,6 +331,8 @@ fn bad_fields_are_refused_before_anything_happens() {
         location(start, length, drm_xe_madvise_preferred_mem_loc { reserved: 1, ..place(SYSTEM, 0) }),
         padded,
         value(DRM_XE_MEM_RANGE_ATTR_ATOMIC, 4),
+        value(DRM_XE_MEM_RANGE_ATTR_PAT, 16),
+        value(DRM_XE_MEM_RANGE_ATTR_PAT, 28),
         value(DRM_XE_MEM_RANGE_ATTR_PAT, 32),
         value(9, 0),
     ];

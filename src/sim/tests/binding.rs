@@ -74,6 +74,7 @@ fn operations_are_checked_before_the_syncs_are_read() {
         drm_xe_vm_bind_op { flags: 0, ..good },
         drm_xe_vm_bind_op { op: DRM_XE_VM_BIND_OP_UNMAP, ..good },
         drm_xe_vm_bind_op { op: 5, flags: 0, ..good },
+        drm_xe_vm_bind_op { pat_index: 19, ..good },
         drm_xe_vm_bind_op { pat_index: 32, ..good },
         drm_xe_vm_bind_op { prefetch_mem_region_instance: 1, ..good },
         drm_xe_vm_bind_op { op: DRM_XE_VM_BIND_OP_PREFETCH, prefetch_mem_region_instance: 2, flags: 0, ..good },
@@ -81,6 +82,12 @@ fn operations_are_checked_before_the_syncs_are_read() {
     for op in bad {
         refused(vm.bind_with(op, BindSyncs::Unreadable), libc::EINVAL);
     }
+    let userptr = drm_xe_vm_bind_op { op: DRM_XE_VM_BIND_OP_MAP_USERPTR, flags: 0, ..good };
+    refused(vm.bind_with(userptr, BindSyncs::Unreadable), libc::EINVAL);
+    let coherent = drm_xe_vm_bind_op { pat_index: 2, ..userptr };
+    refused(vm.bind_with(coherent, BindSyncs::Unreadable), libc::EFAULT);
+    let unseen = drm_xe_vm_bind_op { extensions: 1, pad: 1, pad2: 1, reserved: [1; 3], ..good };
+    refused(vm.bind_with(unseen, BindSyncs::Unreadable), libc::EFAULT);
     assert!(vm.query(Range::ALL).is_empty(), "nothing was done");
     let plain = TestVm::bare(&sim, 0, DRM_XE_VM_CREATE_FLAG_LR_MODE);
     refused(plain.bind(good), libc::EINVAL);

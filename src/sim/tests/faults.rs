@@ -173,3 +173,19 @@ fn near_memory_is_faster_than_a_peers() {
     };
     assert!(time(&far) > 10 * time(&near));
 }
+
+#[test]
+fn pages_that_a_fault_would_fetch_from_vram_make_small_ranges() {
+    let sim = pair();
+    let (holder, vm) = (TestVm::mirroring(&sim, 0), TestVm::mirroring(&sim, 1));
+    let memory = Memory::populated(&sim, BLOCK);
+    let end = memory.part(BLOCK / 2, BLOCK / 2);
+    for vm in [&holder, &vm] {
+        vm.prefer(end, holder.raw()).unwrap();
+    }
+    holder.prefetch(memory.range(), 1).unwrap();
+    let pages = |index: u64| memory.part(index * PAGE, 2 * PAGE);
+    assert_eq!(vm.faults(1, || vm.touch(pages(256), Access::Read).unwrap()), 1, "mapped where they are");
+    vm.prefer(memory.part(0, BLOCK / 2), SYSTEM).unwrap();
+    assert_eq!(vm.faults(1, || vm.touch(pages(0), Access::Read).unwrap()), 2, "fetched one by one");
+}

@@ -195,3 +195,32 @@ fn a_policy_names_nodes_that_are_there() {
     assert_eq!(sim.get_mempolicy(memory.range().start()).unwrap(), MemoryPolicy::default());
     refused(sim.get_mempolicy(0), libc::EFAULT);
 }
+
+#[test]
+fn a_policy_makes_a_mapping_of_its_own() {
+    use crate::driver::MemoryPolicy;
+    let sim = pair();
+    let vm = TestVm::mirroring(&sim, 0);
+    let memory = Memory::new(&sim, 2 * BLOCK);
+    let policy = MemoryPolicy::preferred(0).unwrap();
+    sim.mbind(memory.part(0, 16 * PAGE), &policy, false).unwrap();
+    vm.prefetch(memory.page(0), 0).unwrap();
+    assert_eq!(memory.at(Place::Ram), 16 * PAGE, "no range reaches beyond it");
+    sim.mbind(memory.part(BLOCK, BLOCK), &policy, false).unwrap();
+    sim.mbind(memory.part(BLOCK, BLOCK), &MemoryPolicy::default(), false).unwrap();
+    vm.prefetch(memory.part(BLOCK, PAGE), 0).unwrap();
+    assert_eq!(memory.at(Place::Ram), 16 * PAGE + BLOCK);
+}
+
+#[test]
+fn a_policy_that_cuts_a_block_lets_gpus_fault_on_it_again() {
+    let sim = pair();
+    let vm = TestVm::mirroring(&sim, 0);
+    let memory = Memory::populated(&sim, 2 * BLOCK);
+    vm.touch(memory.range(), Access::Read).unwrap();
+    let policy = crate::driver::MemoryPolicy::preferred(0).unwrap();
+    sim.mbind(memory.part(0, BLOCK), &policy, false).unwrap();
+    assert_eq!(vm.faults(0, || vm.touch(memory.range(), Access::Read).unwrap()), 0, "cut between blocks");
+    sim.mbind(memory.part(0, BLOCK + PAGE), &policy, false).unwrap();
+    assert_eq!(vm.faults(0, || vm.touch(memory.range(), Access::Read).unwrap()), 1);
+}

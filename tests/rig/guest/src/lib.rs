@@ -5,6 +5,8 @@
 pub mod driver;
 pub mod model;
 pub mod pages;
+pub mod pci;
+pub mod tree;
 
 use std::{fs, path::Path};
 

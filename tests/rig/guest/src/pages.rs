@@ -44,6 +44,11 @@ impl MemoryMap {
         MemoryMap(found)
     }
 
+    /// Whether no device's memory has a place in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn owner(&self, address: u64) -> Option<&str> {
         self.0.iter().find(|(range, _)| range.contains(&address)).map(|(_, name)| name.as_str())
     }

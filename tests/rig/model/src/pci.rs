@@ -28,6 +28,11 @@ const MEMORY_SPACE: u8 = 1 << 1;
 const EXPRESS: usize = 0x40;
 const MSI: usize = 0xac;
 const POWER: usize = 0xd0;
+/// Access control, an extended capability, and its control register.
+const ACCESS: usize = 0x100;
+const ACCESS_CONTROL: usize = ACCESS + 6;
+/// P2P request redirect, P2P completion redirect, P2P egress control, direct translated P2P: what an endpoint can have.
+const REDIRECTS: u16 = 0x04 | 0x08 | 0x20 | 0x40;
 
 /// The configuration space of one GPU.
 #[derive(Clone, Debug)]
@@ -55,6 +60,7 @@ impl ConfigSpace {
         space.express();
         space.msi();
         space.power();
+        space.access_control();
         space
     }
 
@@ -81,6 +87,12 @@ impl ConfigSpace {
         self.put16(POWER + 4, 1 << 3);
     }
 
+    /// Version 1, nothing set.
+    fn access_control(&mut self) {
+        self.put32(ACCESS, 1 << 16 | 0x000d);
+        self.put16(ACCESS + 4, REDIRECTS);
+    }
+
     fn capability(&mut self, at: usize, id: u8, next: usize) {
         (self.bytes[at], self.bytes[at + 1]) = (id, next as u8);
     }
@@ -105,6 +117,10 @@ impl ConfigSpace {
         for (byte, at) in data.iter().zip(offset as usize..) {
             if matches!(at, COMMAND..STATUS | BAR0..SUBSYSTEM) && at < HEADER {
                 self.bytes[at] = *byte;
+            }
+            if (ACCESS_CONTROL..ACCESS_CONTROL + 2).contains(&at) {
+                // What the capability does not have cannot be set.
+                self.bytes[at] = *byte & self.bytes[at - 2];
             }
         }
     }
@@ -143,6 +159,15 @@ mod tests {
         let mut id = [0; 4];
         space.read(0, &mut id);
         assert_eq!(u32::from_le_bytes(id), 0xe20b_8086);
+    }
+
+    #[test]
+    fn of_access_control_only_what_is_there_can_be_set() {
+        let mut space = ConfigSpace::new(0xe20b, 256 << 20);
+        space.write(ACCESS_CONTROL as u64, &[0x3d, 0xff]);
+        let mut control = [0; 2];
+        space.read(ACCESS_CONTROL as u64, &mut control);
+        assert_eq!(control, [0x2c, 0]);
     }
 
     #[test]

@@ -15,9 +15,15 @@ use std::{
 const SUITES: [&str; 2] = ["trixie", "trixie-backports"];
 
 /// Taken for installed. The kernel's package wants them to make an initramfs on the host and to start from its disk; the
-/// rig makes its own.
-const NOT_NEEDED: [(&str, &str); 4] =
-    [("dracut", "Provides: linux-initramfs-tool\n"), ("linux-base", ""), ("kmod", ""), ("adduser", "")];
+/// rig makes its own. Its headers want a compiler and debug information; the host's compiler will do, without it.
+const NOT_NEEDED: [(&str, &str); 6] = [
+    ("dracut", "Provides: linux-initramfs-tool\n"),
+    ("linux-base", ""),
+    ("kmod", ""),
+    ("adduser", ""),
+    ("gcc-14-for-host", ""),
+    ("pahole", ""),
+];
 
 const KEYRINGS: [&str; 2] =
     ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];

@@ -40,6 +40,8 @@ pub fn write_common(paths: &Paths, setup: &Setup, programs: &Programs, to: &Path
         let name = module.file_name().context("a module has a name")?.to_string_lossy();
         archive.file(&format!("lib/modules/{name}"), 0o644, &read(module)?)?;
     }
+    // Not among the modules that are loaded at the start: tests that need it load it.
+    archive.file("lib/xeplace_pci.ko", 0o644, &read(&setup.module)?)?;
     add_programs(&mut archive, programs)?;
     archive.finish().context("writing the guest's file system")
 }
@@ -62,7 +64,10 @@ pub fn write(common: &Path, machine: &Machine, programs: &Programs, to: &Path) -
     std::io::copy(&mut fs::File::open(common)?, &mut out)?;
     let mut archive = Archive::new(out);
     let gpus = machine.gpus().count();
-    let facts = format!("GPUS={gpus}\nexport RIG_GROUPS={} {ON_HOST}=1\n", quoted(&machine.groups_text()));
+    let mut facts = format!("GPUS={gpus}\nexport RIG_GROUPS={} {ON_HOST}=1\n", quoted(&machine.groups_text()));
+    for (name, value) in &machine.variables {
+        facts += &format!("export {name}={}\n", quoted(value));
+    }
     archive.file("rig/machine", 0o644, facts.as_bytes())?;
     archive.file("rig/welcome", 0o644, welcome(programs).as_bytes())?;
     for (place, run) in machine.runs.iter().enumerate() {
@@ -97,7 +102,9 @@ fn plan(place: usize, run: &Run, programs: &Programs) -> String {
         let only: String = run.only.iter().map(|name| format!(" {}", quoted(name))).collect();
         format!("{test} --test-threads=1 --show-output{ignored}{only}")
     });
-    format!("RUN={place}\nRUN_AS={user}\nLIMIT={}\nCOMMAND={}\n", run.limit, quoted(&command))
+    let environment: String =
+        run.environment.iter().map(|(name, value)| format!("{name}={} ", quoted(value))).collect();
+    format!("RUN={place}\nRUN_AS={user}\nLIMIT={}\nCOMMAND={}\n", run.limit, quoted(&(environment + &command)))
 }
 
 /// As one word for a shell.

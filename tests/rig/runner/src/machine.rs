@@ -2,8 +2,12 @@
 //! Machines to run on, as data: one file each in `tests/rig/machines/`.
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
-use std::{collections::BTreeSet, fs, path::Path};
+use serde::{Deserialize, Deserializer};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// One machine: one boot.
 #[derive(Deserialize, Debug)]
@@ -22,26 +26,74 @@ pub struct Machine {
     /// What is plugged in, a root port each.
     #[serde(default)]
     pub slots: Vec<Slot>,
+    /// Further host bridges.
+    #[serde(default)]
+    pub hosts: Vec<Host>,
     /// The GPUs that must be in one interconnect group, by their places in the order of PCI addresses.
     #[serde(default)]
     pub groups: Vec<Vec<u32>>,
     /// What runs there, in this order.
     #[serde(rename = "run")]
     pub runs: Vec<Run>,
+    /// What the command line gives to all that runs there.
+    #[serde(skip)]
+    pub variables: Vec<(String, String)>,
 }
 
 fn default_memory() -> u32 {
     3072
 }
 
-/// What is plugged into a root port.
+/// A host bridge beside the first, with a root bus of its own.
+#[derive(Deserialize, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Host {
+    /// Device number of the first function on its bus.
+    pub first: u8,
+    /// That function is a conventional bridge with nothing below, and not a root port.
+    pub bridge: bool,
+    /// As those of the machine.
+    pub slots: Vec<Slot>,
+}
+
+/// What is plugged into a port.
 #[derive(Deserialize, Debug)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Slot {
     /// A GPU.
     Gpu(Gpu),
-    /// A PCIe switch with a downstream port for each GPU.
-    Switch(Vec<Gpu>),
+    /// GPUs that are functions of one device.
+    Functions(Vec<Gpu>),
+    /// A PCIe switch: what is in each of its downstream ports.
+    Switch(#[serde(deserialize_with = "ports")] Vec<Slot>),
+    /// The same with downstream ports that have access control.
+    AcsSwitch(#[serde(deserialize_with = "ports")] Vec<Slot>),
+}
+
+/// In a switch a GPU may stand without saying that it is one.
+fn ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Slot>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Port {
+        Slot(Slot),
+        Gpu(Gpu),
+    }
+    let slot = |port| match port {
+        Port::Slot(slot) => slot,
+        Port::Gpu(gpu) => Slot::Gpu(gpu),
+    };
+    Ok(Vec::deserialize(deserializer)?.into_iter().map(slot).collect())
+}
+
+impl Slot {
+    /// The GPUs in it, in the order of their PCI addresses.
+    fn gpus(&self) -> Vec<&Gpu> {
+        match self {
+            Slot::Gpu(gpu) => vec![gpu],
+            Slot::Functions(gpus) => gpus.iter().collect(),
+            Slot::Switch(slots) | Slot::AcsSwitch(slots) => slots.iter().flat_map(Slot::gpus).collect(),
+        }
+    }
 }
 
 /// A modelled GPU.
@@ -63,7 +115,7 @@ impl Default for Gpu {
 }
 
 /// One thing that runs in the guest.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     /// A test binary; all of its tests run.
@@ -83,6 +135,9 @@ pub struct Run {
     pub status: i32,
     #[serde(default)]
     pub user: User,
+    /// Variables of its environment.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// Seconds after which it is taken to hang.
     #[serde(default = "default_limit")]
     pub limit: u32,
@@ -132,12 +187,16 @@ impl Machine {
         Ok(machine)
     }
 
+    /// One with this in it and nothing to run.
+    pub fn of_tree(cpu: &str, slots: Vec<Slot>, hosts: Vec<Host>) -> Machine {
+        let (name, about, cpu) = (String::new(), String::new(), cpu.to_owned());
+        let (groups, runs, variables) = (Vec::new(), Vec::new(), Vec::new());
+        Machine { name, about, cpu, memory: default_memory(), slots, hosts, groups, runs, variables }
+    }
+
     /// Its GPUs in the order of their PCI addresses.
     pub fn gpus(&self) -> impl Iterator<Item = &Gpu> {
-        self.slots.iter().flat_map(|slot| match slot {
-            Slot::Gpu(gpu) => std::slice::from_ref(gpu),
-            Slot::Switch(gpus) => gpus,
-        })
+        self.slots.iter().chain(self.hosts.iter().flat_map(|host| &host.slots)).flat_map(Slot::gpus)
     }
 
     /// `0 1|2 3`, as the guest's checks are told.
@@ -167,12 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn gpus_are_counted_through_switches() {
-        let text = "about = ''\ncpu = 'max'\ngroups = [[0], [1, 2]]\n\
-            slots = [{ gpu = { bar = '64M' } }, { switch = [{}, { vram = '1G' }] }]\n[[run]]\ntest = 'space'";
+    fn gpus_are_counted_through_switches_and_host_bridges() {
+        let text = "about = ''\ncpu = 'max'\ngroups = [[0, 4], [1, 2, 3]]\n\
+            slots = [{ gpu = { bar = '64M' } }, { switch = [{}, { acs-switch = [{ vram = '1G' }, {}] }] }]\n\
+            hosts = [{ bridge = true, slots = [{ functions = [{ vram = '2G' }] }] }]\n[[run]]\ntest = 'space'";
         let machine = parse(text).unwrap();
-        assert_eq!(machine.gpus().map(|gpu| gpu.vram.as_str()).collect::<Vec<_>>(), ["256M", "256M", "1G"]);
-        assert_eq!(machine.groups_text(), "0|1 2");
+        let vram: Vec<&str> = machine.gpus().map(|gpu| gpu.vram.as_str()).collect();
+        assert_eq!(vram, ["256M", "256M", "1G", "256M", "2G"]);
+        assert_eq!(machine.groups_text(), "0 4|1 2 3");
     }
 
     #[test]

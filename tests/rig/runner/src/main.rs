@@ -12,19 +12,23 @@ mod kernel_log;
 mod libraries;
 mod machine;
 mod model;
+mod module;
 mod paths;
+mod plug;
 mod programs;
 mod qemu;
 mod report;
 mod setup;
+mod trees;
 mod words;
 
 use anyhow::{Context, Result, bail};
-use boot::Boot;
+use boot::{Boot, Booted};
 use clap::{Parser, Subcommand};
 use machine::Machine;
 use paths::Paths;
 use programs::Programs;
+use report::Report;
 use setup::Setup;
 use std::{
     path::{Path, PathBuf},
@@ -58,6 +62,27 @@ enum Command {
         /// Ask the GPU model for this as each run begins, such as "skip 0 invalidation 3": a good test then fails
         #[arg(long, value_name = "REQUEST")]
         mishap: Vec<String>,
+        /// Give the tests this variable, such as SEED=7
+        #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+        set: Vec<(String, String)>,
+        /// Let each run take so many seconds, whatever its machine's file says
+        #[arg(long, value_name = "SECONDS")]
+        limit: Option<u32>,
+        #[command(flatten)]
+        gpus: Gpus,
+    },
+    /// Boots generated PCI trees, holds every predicted link against the running kernel, and keeps what was found in
+    /// tests/machines/trees
+    Trees {
+        /// The first of them: each number gives one tree
+        #[arg(long, default_value_t = 1)]
+        first: u64,
+        /// How many
+        #[arg(long, default_value_t = 12)]
+        count: u64,
+        /// States of each, with other access control and host bridges
+        #[arg(long, default_value_t = 30)]
+        rounds: u32,
         #[command(flatten)]
         gpus: Gpus,
     },
@@ -104,20 +129,41 @@ fn act(arguments: Arguments) -> Result<bool> {
             machines.iter().for_each(report::list);
             Ok(true)
         }
-        Command::Run { machines: names, only, mishap, gpus } => {
+        Command::Run { machines: names, only, mishap, set, limit, gpus } => {
             let mut machines = named(machines, &names)?;
+            for machine in &mut machines {
+                machine.variables = set.clone();
+                machine.runs.iter_mut().for_each(|run| run.limit = limit.unwrap_or(run.limit));
+            }
             if let Some(only) = &only {
                 machines.iter_mut().for_each(|machine| machine.runs.retain(|run| run.name().contains(only)));
                 machines.retain(|machine| !machine.runs.is_empty());
             }
             let ready = prepare(&paths, &arguments.setup, gpus, mishap)?;
-            run(&paths, &ready, &machines, names.is_empty() && only.is_none())
+            let mut report = run(&paths, &ready, &machines, |_, _| Ok(()))?;
+            if names.is_empty() && only.is_none() {
+                report.nothing_forgotten(&machines, &ready.programs);
+            }
+            Ok(report.end())
+        }
+        Command::Trees { first, count, rounds, gpus } => {
+            let machines: Vec<Machine> = (first..first + count).map(|number| trees::tree(number, rounds)).collect();
+            let ready = prepare(&paths, &arguments.setup, gpus, Vec::new())?;
+            let kept = paths.repository.join("tests/machines/trees");
+            Ok(run(&paths, &ready, &machines, |machine, booted| trees::keep(machine, booted, &kept))?.end())
         }
         Command::Shell { machine, gpus } => {
             let machine = named(machines, &[machine])?.pop().context("one machine")?;
             shell(&paths, &prepare(&paths, &arguments.setup, gpus, Vec::new())?, machine)
         }
     }
+}
+
+/// `NAME=VALUE` in two.
+fn variable(text: &str) -> Result<(String, String)> {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
+    let found = text.split_once('=').filter(|(name, _)| is_name(name));
+    found.map(|(name, value)| (name.to_owned(), value.to_owned())).context("a variable is NAME=VALUE")
 }
 
 fn named(machines: Vec<Machine>, names: &[String]) -> Result<Vec<Machine>> {
@@ -165,18 +211,24 @@ impl Ready {
     }
 }
 
-fn run(paths: &Paths, ready: &Ready, machines: &[Machine], all: bool) -> Result<bool> {
+/// Boots one machine after another; `keep` gets what came of each.
+fn run(
+    paths: &Paths,
+    ready: &Ready,
+    machines: &[Machine],
+    keep: impl Fn(&Machine, &Booted) -> Result<()>,
+) -> Result<Report> {
     let initramfs = paths.rig.join("initramfs.cpio");
-    let mut report = report::Report::begin(paths, &ready.setup, machines);
+    let mut report = Report::begin(paths, &ready.setup, machines);
     for machine in machines {
         let started = Instant::now();
         let booted = ready.boot(paths, machine, &initramfs).and_then(|boot| boot.run(machine));
+        if let Ok(booted) = &booted {
+            keep(machine, booted)?;
+        }
         report.machine(machine, booted, started.elapsed())?;
     }
-    if all {
-        report.nothing_forgotten(machines, &ready.programs);
-    }
-    Ok(report.end())
+    Ok(report)
 }
 
 fn shell(paths: &Paths, ready: &Ready, mut machine: Machine) -> Result<bool> {

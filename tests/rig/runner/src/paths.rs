@@ -38,6 +38,11 @@ impl Paths {
         self.rig.join("kernel")
     }
 
+    /// The module of the rig, built.
+    pub fn module(&self) -> PathBuf {
+        self.rig.join("module")
+    }
+
     /// The sources of the rig itself.
     pub fn sources(&self) -> PathBuf {
         self.repository.join("tests/rig")

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU's command line for a machine.
 
-use crate::{
-    host,
-    machine::{Machine, Slot},
-    model::Model,
-};
+use crate::{host, machine::Machine, model::Model, plug::plug};
 use anyhow::{Context, Result};
 use std::{
     ffi::OsString,
@@ -105,37 +101,4 @@ fn joined(prefix: &str, path: &Path) -> OsString {
     let mut text = OsString::from(prefix);
     text.push(path);
     text
-}
-
-/// A root port for each slot, a switch where one is wanted, and the GPUs.
-fn plug(command: &mut Command, machine: &Machine, model: &Model) {
-    let mut chassis = 0;
-    let mut port = |command: &mut Command, driver: &str, id: &str, bus: &str| {
-        chassis += 1;
-        command.args(["-device", &format!("{driver},id={id},bus={bus},chassis={chassis},slot={chassis}")]);
-    };
-    let mut sockets = model.sockets().iter();
-    let mut gpu = |command: &mut Command, bus: &str| {
-        if let Some(socket) = sockets.next() {
-            let socket = serde_json::json!({ "type": "unix", "path": socket });
-            let device = serde_json::json!({ "driver": "vfio-user-pci", "bus": bus, "socket": socket });
-            command.args(["-device", &device.to_string()]);
-        }
-    };
-    for (number, slot) in machine.slots.iter().enumerate() {
-        let root = format!("root{number}");
-        port(command, "pcie-root-port", &root, "pcie.0");
-        match slot {
-            Slot::Gpu(_) => gpu(command, &root),
-            Slot::Switch(gpus) => {
-                let switch = format!("switch{number}");
-                command.args(["-device", &format!("x3130-upstream,id={switch},bus={root}")]);
-                for place in 0..gpus.len() {
-                    let below = format!("{switch}port{place}");
-                    port(command, "xio3130-downstream", &below, &switch);
-                    gpu(command, &below);
-                }
-            }
-        }
-    }
 }

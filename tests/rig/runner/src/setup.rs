@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fetches and unpacks what the rig needs: QEMU, a kernel, busybox.
+//! Fetches and unpacks what the rig needs: QEMU, a kernel with its headers, busybox.
 //!
 //! Each step leaves its result whole or not at all, so that an interrupted set-up goes on where it stopped.
 
@@ -7,13 +7,20 @@ use crate::{
     apt::{Apt, Package},
     host,
     kernel::Kernel,
+    module,
     paths::Paths,
     qemu::Qemu,
 };
 use anyhow::{Context, Result};
-use std::{fs, path::Path, process::Command, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 const KERNEL: &str = "linux-image-amd64";
+const HEADERS: &str = "linux-headers-amd64";
 const BUSYBOX: &str = "busybox-static";
 const QEMU: &str = "qemu-system-x86";
 
@@ -24,7 +31,9 @@ const EDITION: u32 = 1;
 pub struct Setup {
     pub qemu: Qemu,
     pub kernel: Kernel,
-    pub busybox: std::path::PathBuf,
+    /// The module that answers what only the kernel knows.
+    pub module: PathBuf,
+    pub busybox: PathBuf,
 }
 
 /// How to set up.
@@ -45,7 +54,7 @@ pub struct Options {
 pub fn setup(paths: &Paths, options: &Options) -> Result<Setup> {
     fs::create_dir_all(&paths.rig).with_context(|| format!("making {}", paths.rig.display()))?;
     let own_qemu = host::own_qemu();
-    let mut wanted = vec![KERNEL, BUSYBOX];
+    let mut wanted = vec![KERNEL, HEADERS, BUSYBOX];
     if own_qemu.is_none() {
         wanted.push(QEMU);
     }
@@ -55,12 +64,13 @@ pub fn setup(paths: &Paths, options: &Options) -> Result<Setup> {
         fetch(paths, options, &wanted, &stamp)?;
     }
     let kernel = Kernel::prepare(&paths.unpacked(), &paths.kernel())?;
+    let module = module::build(paths, &kernel.version)?;
     let mut qemu = Qemu::new(own_qemu, &paths.unpacked())?;
     if !options.emulate && kvm_works(paths, &qemu, &kernel)? {
         qemu.accelerator = "kvm";
     }
     let busybox = paths.unpacked().join("usr/bin/busybox");
-    Ok(Setup { qemu, kernel, busybox })
+    Ok(Setup { qemu, kernel, module, busybox })
 }
 
 /// Whether KVM runs this kernel; asked once while the host runs.
@@ -98,6 +108,7 @@ fn fetch(paths: &Paths, options: &Options, wanted: &[&str], stamp: &Path) -> Res
     apt.download(wanted)?;
     unpack(&apt, &chosen, &paths.unpacked())?;
     replace(&paths.kernel())?;
+    replace(&paths.module())?;
     fs::write(stamp, list)?;
     println!("set-up: done in {} s", started.elapsed().as_secs());
     Ok(())
