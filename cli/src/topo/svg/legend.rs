@@ -31,14 +31,18 @@ pub fn draw(picture: &mut Picture<'_>) -> f64 {
     }
     for note in notes.lines() {
         y += LINE;
-        picture.add(letters(MARGIN, y - LINE + 4.0, "mono dim", note));
+        let words = note.trim_start();
+        let indent = (note.len() - words.len()) as f64 * MONO;
+        picture.add(letters(MARGIN + indent, y - LINE + 4.0, "mono dim", words));
     }
     y + MARGIN / 2.0
 }
 
 const LINES: &str = "A line has the colour of the pairs of a GPU below it with one beside it.";
-const FIELDS: &str = "Numbers count hops. h: below one host bridge, x: across host bridges, c: on one card. Small numbers: \
-                      notes.";
+const FIELDS: &str =
+    "Numbers are hops. h: below one host bridge, x: across host bridges, c: on one card. Small: notes.";
+/// Of a monospaced character of notes: 0.6 of its height.
+const MONO: f64 = 6.6;
 
 fn meaning(tone: Tone) -> &'static str {
     match tone {
