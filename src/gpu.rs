@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     files::Files,
     location::{GpuId, Location, Region},
-    pcie::{BusPath, PcieLink},
+    pcie::{Bridge, BusPath, PcieLink},
     query::{self, Description, Engine, EngineClass, Gt, MemoryRegion},
     uapi::*,
 };
@@ -182,6 +182,13 @@ impl Gpu {
     /// not count. `None` for an integrated GPU, and where the files do not tell.
     pub fn pcie(&self) -> Option<PcieLink> {
         self.path().ok()?.narrowest()
+    }
+
+    /// The bridges above it, from the nearest one up to the root port; none above an integrated GPU.
+    ///
+    /// [`Error::File`] where its place on the bus cannot be read.
+    pub fn bridges(&self) -> Result<Vec<Bridge>> {
+        Ok(self.path()?.bridges())
     }
 
     /// What its driver has counted.

@@ -94,7 +94,7 @@ pub use machine::Machine;
 pub use mappings::Backing;
 pub use memory::Memory;
 pub use obstacle::Obstacle;
-pub use pcie::PcieLink;
+pub use pcie::{Bridge, PcieLink};
 pub use prefetch::{Outcome, Progress, Stay, Unmapped};
 pub use process::ProcessMapping;
 pub use query::{Engine, EngineClass, Gt, MemoryRegion};

@@ -33,6 +33,19 @@ impl PcieLink {
     }
 }
 
+/// A bridge above a GPU: a root port, or a port of a PCIe switch.
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct Bridge {
+    /// Its PCI address.
+    pub address: PciAddress,
+    /// The PCIe link that it is an end of, as it is trained now: of a switch's upstream port the one above, of other
+    /// ports the one below. `None` for a link inside the card, and where the files do not tell.
+    pub link: Option<PcieLink>,
+    /// Whether it is on the GPU's own card.
+    pub on_card: bool,
+}
+
 /// One PCI function on the way.
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
@@ -101,6 +114,18 @@ impl BusPath {
     /// The device itself.
     pub(crate) fn address(&self) -> PciAddress {
         self.functions[0].address
+    }
+
+    /// The bridges above the device, the nearest first.
+    pub(crate) fn bridges(&self) -> Vec<Bridge> {
+        let on_card = if self.has_bridges_of_its_own() { 2 } else { 0 };
+        let links = self.links.get_or_init(|| self.read_links());
+        let bridge = |(place, (function, link)): (usize, (&Function, &Option<PcieLink>))| Bridge {
+            address: function.address,
+            link: *link,
+            on_card: place <= on_card,
+        };
+        self.functions.iter().zip(links).enumerate().skip(1).map(bridge).collect()
     }
 
     /// The lowest function that is on this way and on the other: its places on both.
@@ -251,6 +276,17 @@ mod tests {
         let link = path(&card(("0x8086", "0x040300"))).narrowest().unwrap();
         assert_eq!((link.gigatransfers, link.lanes, link.at), (16.0, 8, "0000:01:00.0".parse().unwrap()));
         assert!((link.bytes_per_second() - 15.75e9).abs() < 0.01e9);
+    }
+
+    #[test]
+    fn bridges_tell_whether_they_are_on_the_card() {
+        let bridges = path(&card(("0x8086", "0x040300"))).bridges();
+        let told: Vec<_> = bridges.iter().map(|bridge| (bridge.address.to_string(), bridge.on_card)).collect();
+        let expected = [("0000:02:01.0", true), ("0000:01:00.0", true), ("0000:00:01.0", false)];
+        assert_eq!(told, expected.map(|(address, on_card)| (address.to_owned(), on_card)));
+        assert_eq!(bridges[0].link, None, "the link inside is no real one");
+        assert_eq!(bridges[1].link.map(|link| link.lanes), Some(8));
+        assert!(path(&card(("0x144d", "0x010802"))).bridges().iter().all(|bridge| !bridge.on_card));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::{ffi::OsString, path::PathBuf};
 use xeplace::Range;
 
@@ -22,17 +22,7 @@ pub struct Arguments {
 pub enum Command {
     /// Shows the GPUs, which of them reach each other's memory, and why others do not
     #[command(after_help = TOPO)]
-    Topo {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        /// Ask the kernel about each pair and do not only predict
-        ///
-        /// This makes the memory map of each GPU's VRAM, a 64th of its size in system memory, which stays until memory
-        /// gets short, and writes a line to the kernel's log for each GPU that is out of reach.
-        #[arg(long)]
-        probe: bool,
-    },
+    Topo(Topo),
     /// Says what this host can do, what is missing, and what to change; fails if there is a problem
     #[command(after_help = DOCTOR)]
     Doctor {
@@ -62,6 +52,39 @@ pub enum Command {
     },
 }
 
+#[derive(Args, Debug)]
+pub struct Topo {
+    #[command(flatten)]
+    pub format: TopoFormat,
+    /// Write to FILE; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Ask the kernel about each pair and do not only predict
+    ///
+    /// This makes the memory map of each GPU's VRAM, a 64th of its size in system memory, which stays until memory
+    /// gets short, and writes a line to the kernel's log for each GPU that is out of reach.
+    #[arg(long)]
+    pub probe: bool,
+}
+
+/// One of them, or tables for a terminal.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct TopoFormat {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Draw the tree of the machine, for light and dark pages
+    #[arg(long)]
+    pub svg: bool,
+    /// Write the same drawing for Graphviz
+    #[arg(long)]
+    pub dot: bool,
+    /// Write XML for hwloc 2: `lstopo -i FILE` shows it
+    #[arg(long)]
+    pub hwloc: bool,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   xeplace topo                                   which GPUs reach each other
@@ -75,6 +98,9 @@ const TOPO: &str = "\
 Examples:
   xeplace topo
   xeplace topo --json | jq '.links[] | select(.verdict != \"connected\")'
+  xeplace topo --svg -o machine.svg
+  xeplace topo --dot | dot -Tpdf -o machine.pdf
+  xeplace topo --hwloc -o machine.xml && lstopo -i machine.xml
   xeplace --machine 'cpu=client root switch(4x bmg) switch(4x bmg)' topo";
 
 const DOCTOR: &str = "\

@@ -44,7 +44,7 @@ fn run(arguments: Arguments) -> Result<Answer, Box<dyn Error>> {
     let target = Target::new(arguments.machine)?;
     let page = Page::for_stdout();
     match arguments.command {
-        Command::Topo { json, probe } => topo::run(&target, page, json, probe),
+        Command::Topo(topo) => topo::run(&target, page, &topo),
         Command::Doctor { json } => doctor::run(&target, page, json),
         Command::Residency { pid, range, json } => residency::run(&target, page, pid, range, json),
         Command::Record { directory } => record::run(&target, &directory),

@@ -33,6 +33,15 @@ impl Page {
         Page { text: String::new(), has_colours: io::stdout().is_terminal() && !refused }
     }
 
+    /// Without colours.
+    pub fn plain() -> Page {
+        Page { text: String::new(), has_colours: false }
+    }
+
+    pub fn lines(&self) -> std::str::Lines<'_> {
+        self.text.lines()
+    }
+
     pub fn into_text(self) -> String {
         self.text
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Numbers in words.
 
-use xeplace::{GpuId, PcieLink};
+use xeplace::{Gpu, GpuId, PcieLink};
 
 /// Bytes in binary units: three digits are enough.
 pub fn size(bytes: u64) -> String {
@@ -29,6 +29,13 @@ pub fn generation(link: &PcieLink) -> String {
         Some((_, name)) => format!("{name} x{}", link.lanes),
         None => format!("{} GT/s x{}", link.gigatransfers, link.lanes),
     }
+}
+
+/// What a card is sold as, if its name says so; else the name without its maker.
+pub fn short_name(gpu: &Gpu) -> &str {
+    let name = gpu.name().strip_prefix("Intel ").unwrap_or(gpu.name());
+    let (chip, sold_as) = name.strip_suffix(']').and_then(|name| name.split_once(" [")).unwrap_or((name, ""));
+    if sold_as.is_empty() || sold_as == "Intel Graphics" { chip } else { sold_as }
 }
 
 /// `0-3,6`: ascending numbers, runs in short.

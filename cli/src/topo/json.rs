@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A machine as JSON. Field names stay; fields are added only.
+//! A machine as JSON: `docs/topo-json.md` has each field.
 
-use super::Topology;
+#[cfg(test)]
+mod tests;
+
+use super::{Topology, meeting::Meeting};
 use crate::target::Target;
 use serde::Serialize;
-use xeplace::{Basis, Gpu, Link, MemoryRegion, PcieLink, Reason, Verdict};
+use xeplace::{Basis, Bridge, Gpu, Link, MemoryRegion, PcieLink, Reason, Verdict};
+
+/// Counts changes that a reader has to know of: a field that is gone, or means something else. New fields do not count.
+const FORMAT: u32 = 1;
 
 #[derive(Serialize)]
 struct Document {
+    format: u32,
     xeplace: &'static str,
     machine: String,
     gpus: Vec<GpuEntry>,
@@ -29,6 +36,8 @@ struct GpuEntry {
     numa_node: Option<u32>,
     vram: Vec<RegionEntry>,
     pcie: Option<PcieEntry>,
+    /// From the nearest to the root port.
+    bridges: Vec<BridgeEntry>,
     /// Its place in `groups`.
     group: Option<usize>,
 }
@@ -48,6 +57,13 @@ struct PcieEntry {
     lanes: u32,
     bytes_per_second: f64,
     at: String,
+}
+
+#[derive(Serialize)]
+struct BridgeEntry {
+    pci_address: String,
+    on_card: bool,
+    pcie: Option<PcieEntry>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +90,8 @@ struct LinkEntry {
     /// The functions or host bridges that the reason names.
     at: Vec<String>,
     sentence: String,
+    /// Where their ways up to the processors meet.
+    meeting: Option<&'static str>,
     hops: Option<u32>,
     bytes_per_second: Option<f64>,
     fully_visible: bool,
@@ -83,6 +101,7 @@ pub fn text(topology: &Topology, target: &Target) -> serde_json::Result<String> 
     let machine = &topology.machine;
     let gpus = machine.gpus().iter().zip(&topology.regions);
     let document = Document {
+        format: FORMAT,
         xeplace: env!("CARGO_PKG_VERSION"),
         machine: target.to_string(),
         gpus: gpus.map(|(gpu, regions)| GpuEntry::of(topology, gpu, regions)).collect(),
@@ -112,6 +131,7 @@ impl GpuEntry {
             numa_node: gpu.numa_node(),
             vram: regions.iter().map(RegionEntry::of).collect(),
             pcie: gpu.pcie().map(PcieEntry::of),
+            bridges: gpu.bridges().unwrap_or_default().iter().map(BridgeEntry::of).collect(),
             group: topology.group(gpu),
         }
     }
@@ -132,6 +152,13 @@ impl PcieEntry {
             bytes_per_second: link.bytes_per_second(),
             at: link.at.to_string(),
         }
+    }
+}
+
+impl BridgeEntry {
+    fn of(bridge: &Bridge) -> BridgeEntry {
+        let Bridge { address, on_card, link, .. } = *bridge;
+        BridgeEntry { pci_address: address.to_string(), on_card, pcie: link.map(PcieEntry::of) }
     }
 }
 
@@ -162,17 +189,18 @@ impl LinkEntry {
             reason: "unreadable",
             at: Vec::new(),
             sentence: String::new(),
+            meeting: None,
             hops: None,
             bytes_per_second: None,
             fully_visible: false,
         };
         match topology.machine.link(from.id(), to.id()) {
-            Ok(link) => entry.filled(&link),
+            Ok(link) => entry.filled(&link, topology.meeting(from, to)),
             Err(error) => LinkEntry { sentence: error.to_string(), ..entry },
         }
     }
 
-    fn filled(self, link: &Link) -> LinkEntry {
+    fn filled(self, link: &Link, meeting: Meeting) -> LinkEntry {
         let (reason, at) = reason(&link.reason);
         LinkEntry {
             verdict: match link.verdict {
@@ -184,6 +212,7 @@ impl LinkEntry {
             reason,
             at,
             sentence: link.reason.to_string(),
+            meeting: Some(meeting.name()),
             hops: link.hops,
             bytes_per_second: link.bandwidth,
             fully_visible: link.fully_visible,
@@ -207,6 +236,7 @@ fn reason(reason: &Reason) -> (&'static str, Vec<String>) {
         Reason::HostBridge => ("host_bridge", Vec::new()),
         Reason::CommonBridge(bridge) => ("common_bridge", vec![bridge.to_string()]),
         Reason::NoCommonBridge(bridges) => ("no_common_bridge", bridges.iter().map(ToString::to_string).collect()),
+        Reason::OnRootBus(bridges) => ("on_root_bus", bridges.iter().map(ToString::to_string).collect()),
         Reason::AcsRedirect(functions) => ("acs_redirect", functions.iter().map(ToString::to_string).collect()),
         Reason::AcsHidden => ("acs_hidden", Vec::new()),
         Reason::NoKernelSupport => ("no_kernel_support", Vec::new()),

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine as tables for a terminal.
 
-use super::Topology;
+use super::{
+    MATRIX, Topology,
+    meeting::Meeting,
+    pairs::{Linked, Pair, Pairs},
+};
 use crate::{
     causes::{Cause, Causes, Trouble},
     page::{Ink, Page},
@@ -10,18 +14,14 @@ use crate::{
 };
 use comfy_table::{CellAlignment, Table, presets};
 use std::collections::BTreeMap;
-use xeplace::{Gpu, GpuId, Link, Verdict};
+use xeplace::{GpuId, Verdict};
 
-/// GPUs up to which each pair is shown: a matrix of more does not fit on a screen.
-const MATRIX: usize = 16;
 /// Columns of a cell in the matrix.
 const CELL: usize = 8;
 
 pub fn show(topology: &Topology, target: &Target, page: &mut Page) {
     let gpus = topology.machine.gpus();
-    let found = words::count(gpus.len(), "GPU");
-    let groups = words::count(topology.groups.len(), "interconnect group");
-    page.line(format!("{target}: {found}, {groups}"));
+    page.line(format!("{target}: {}", topology.title()));
     if !gpus.is_empty() {
         page.line("");
         page.table(&listing(topology));
@@ -94,64 +94,42 @@ fn unusable(topology: &Topology, page: &mut Page) {
 /// Each pair: rows use the VRAM of columns.
 fn matrix(topology: &Topology, page: &mut Page) {
     let gpus = topology.machine.gpus();
-    let mut causes = Causes::default();
-    let mut ways: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-    let mut rows = Vec::new();
-    for from in gpus {
-        let mut row = page.paint(Ink::Bold, format!("{:>3}", from.id().0));
-        for to in gpus {
-            let (text, ink) = cell(topology, from, to, &mut causes, &mut ways);
-            row += &page.paint(ink, format!("{text:>CELL$}"));
-        }
-        rows.push(row);
-    }
+    let pairs = Pairs::of(topology);
     page.line("");
     page.line(page.paint(Ink::Bold, "Links: the GPU of a row uses the VRAM of the GPU of a column"));
     let heads: String = gpus.iter().map(|gpu| format!("{:>CELL$}", gpu.id().0)).collect();
     page.line(page.paint(Ink::Bold, format!("   {heads}")));
-    rows.into_iter().for_each(|row| page.line(row));
+    for (from, row) in gpus.iter().zip(pairs.rows()) {
+        let cells = row.iter().map(|pair| page.paint(pair.ink(), format!("{:>CELL$}", cell(pair))));
+        let cells: String = cells.collect();
+        page.line(page.paint(Ink::Bold, format!("{:>3}", from.id().0)) + &cells);
+    }
     page.line("");
-    legend(&ways, &causes.0, gpus.iter().any(|gpu| gpu.regions().is_empty()), page);
-    footnotes(&causes.0, page);
+    legend(&ways(&pairs), &pairs.causes, gpus.iter().any(|gpu| gpu.regions().is_empty()), page);
+    footnotes(&pairs.causes, page);
 }
 
-/// What stands for one pair.
-fn cell(
-    topology: &Topology,
-    from: &Gpu,
-    to: &Gpu,
-    causes: &mut Causes,
-    ways: &mut BTreeMap<u32, Vec<f64>>,
-) -> (String, Ink) {
-    if from.id() == to.id() {
-        return ("-".to_owned(), Ink::Dim);
-    }
-    if to.regions().is_empty() {
-        return ("none".to_owned(), Ink::Dim);
-    }
-    let Ok(link) = topology.machine.link(from.id(), to.id()) else { return ("?".to_owned(), Ink::Yellow) };
-    if let (Verdict::Connected, Some(hops)) = (link.verdict, link.hops) {
-        ways.entry(hops).or_default().extend(link.bandwidth);
-    }
-    let note = causes.add(from.id(), to.id(), &link).map_or(String::new(), |place| format!("[{}]", place + 1));
-    let (symbol, ink) = symbol(&link);
-    (symbol + &note, ink)
+fn cell(pair: &Pair) -> String {
+    pair.symbol() + &pair.note().map_or(String::new(), |place| format!("[{}]", place + 1))
 }
 
-fn symbol(link: &Link) -> (String, Ink) {
-    let hops = || link.hops.map_or("yes".to_owned(), |hops| hops.to_string());
-    match Trouble::of(link) {
-        None => (hops(), Ink::Green),
-        Some(Trouble::ProbablyYes) => (hops() + "?", Ink::Yellow),
-        Some(Trouble::ProbablyNo) => ("no?".to_owned(), Ink::Red),
-        Some(Trouble::No) => ("no".to_owned(), Ink::Red),
-        Some(Trouble::Unknown) => ("?".to_owned(), Ink::Yellow),
-        Some(Trouble::SmallBar) => ("bar".to_owned(), Ink::Yellow),
+/// Connected pairs by the number of hops, and where they meet.
+type Ways = BTreeMap<(u32, Meeting), Vec<f64>>;
+
+/// How fast they are.
+fn ways(pairs: &Pairs) -> Ways {
+    let mut ways = Ways::new();
+    for pair in pairs.rows().iter().flatten() {
+        let Pair::Linked(Linked { link, meeting, .. }) = pair else { continue };
+        if let (Verdict::Connected, Some(hops)) = (link.verdict, link.hops) {
+            ways.entry((hops, *meeting)).or_default().extend(link.bandwidth);
+        }
     }
+    ways
 }
 
-fn legend(ways: &BTreeMap<u32, Vec<f64>>, causes: &[Cause], some_have_none: bool, page: &mut Page) {
-    for (hops, speeds) in ways {
+fn legend(ways: &Ways, causes: &[Cause], some_have_none: bool, page: &mut Page) {
+    for ((hops, meeting), speeds) in ways {
         let slowest = speeds.iter().copied().reduce(f64::min);
         let fastest = speeds.iter().copied().reduce(f64::max);
         let speed = match (slowest, fastest) {
@@ -163,7 +141,8 @@ fn legend(ways: &BTreeMap<u32, Vec<f64>>, causes: &[Cause], some_have_none: bool
             }
             _ => String::new(),
         };
-        explain(page, &hops.to_string(), &format!("connected, {hops} hops{speed}"));
+        let symbol = format!("{hops}{}", meeting.mark());
+        explain(page, &symbol, &format!("connected, {hops} hops, {}{speed}", meeting.words()));
     }
     let has = |wanted: &[Trouble]| causes.iter().any(|cause| wanted.contains(&cause.trouble));
     if has(&[Trouble::No, Trouble::ProbablyNo]) {
@@ -184,7 +163,7 @@ fn explain(page: &mut Page, symbol: &str, text: &str) {
     page.paragraph(&format!("{symbol:>5}  "), 7, text);
 }
 
-fn footnotes(causes: &[Cause], page: &mut Page) {
+pub(super) fn footnotes(causes: &[Cause], page: &mut Page) {
     for (place, cause) in causes.iter().enumerate() {
         let mark = format!("[{}]", place + 1);
         page.paragraph(&format!("{mark:>5}  "), 7, &cause.sentence());
