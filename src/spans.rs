@@ -79,6 +79,15 @@ impl<V: Copy + PartialEq> Spans<V> {
 
     /// Gives each piece of `range` the value that `change` makes of its old one.
     pub(crate) fn update(&mut self, range: Range, mut change: impl FnMut(Option<V>) -> Option<V>) {
+        let place = self.seek(range.start());
+        // As it mostly is: what was set before is set again.
+        if let Some((_, old)) = self.at(place).filter(|(found, _)| *found == range) {
+            let new = change(Some(old));
+            if !new.is_some_and(|new| self.replace(place, new)) {
+                self.set(range, new);
+            }
+            return;
+        }
         for (piece, old) in self.pieces(range) {
             let new = change(old);
             if new != old {
@@ -89,9 +98,6 @@ impl<V: Copy + PartialEq> Spans<V> {
 
     /// Gives `range` one value, or none.
     pub(crate) fn set(&mut self, range: Range, value: Option<V>) {
-        if value.is_some_and(|value| self.replace(range, value)) {
-            return;
-        }
         self.clear(range);
         let Some(value) = value else { return };
         let mut place = self.seek(range.start());
@@ -112,19 +118,16 @@ impl<V: Copy + PartialEq> Spans<V> {
         self.insert(place, start, end, value);
     }
 
-    /// Gives the span that is `range` another value, if there is one and it stays apart from its neighbours.
-    fn replace(&mut self, range: Range, value: V) -> bool {
-        let place = self.seek(range.start());
-        let joins = |other: Option<Place>, touches: fn(Range, Range) -> bool| {
-            other.and_then(|other| self.at(other)).is_some_and(|(other, same)| same == value && touches(other, range))
-        };
-        let apart = self.at(place).is_some_and(|(found, _)| found == range)
-            && !joins(Some(self.behind(place)), |behind, range| behind.start() == range.end())
-            && !joins(self.before(place), |before, range| before.end() == range.start());
-        if apart {
+    /// Gives a span another value, if it stays apart from its neighbours.
+    fn replace(&mut self, place: Place, value: V) -> bool {
+        let Span { start, end, .. } = self.chunks[place.0][place.1];
+        let same = |other: Place| self.at(other).filter(|(_, other)| *other == value);
+        let joins = same(self.behind(place)).is_some_and(|(behind, _)| behind.start() == end)
+            || self.before(place).and_then(same).is_some_and(|(before, _)| before.end() == start);
+        if !joins {
             self.chunks[place.0][place.1].value = value;
         }
-        apart
+        !joins
     }
 
     /// Takes the values of `range` away.
@@ -297,12 +300,22 @@ mod tests {
         }
 
         #[test]
-        fn agrees_with_an_array(steps in prop::collection::vec((0u64..2000, 1u64..40, prop::option::of(0u8..4)), 1..1500)) {
+        fn agrees_with_an_array(steps in prop::collection::vec(
+            (0u64..2000, 1u64..40, prop::option::of(0u8..4), any::<bool>()), 1..1500)
+        ) {
             let mut spans = Spans::default();
             let mut array = vec![None; 2040];
-            for (start, count, value) in steps {
+            for (start, count, value, again) in steps {
                 spans.set(pages(start, count), value);
                 array[start as usize..(start + count) as usize].fill(value);
+                if again {
+                    // One more, of what is one span and of its neighbours as well.
+                    let next = |value: Option<u8>| value.filter(|value| *value < 3).map(|value| value + 1);
+                    for (start, count) in [(start, count), (start.saturating_sub(1), count)] {
+                        spans.update(pages(start, count), next);
+                        array[start as usize..(start + count) as usize].iter_mut().for_each(|value| *value = next(*value));
+                    }
+                }
             }
             for (page, value) in array.iter().enumerate() {
                 prop_assert_eq!(spans.get(page as u64 * PAGE).map(|(_, value)| value), *value);
