@@ -11,7 +11,7 @@ use crate::{
 use smallvec::SmallVec;
 use std::{
     collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
+    hash::{BuildHasherDefault, Hash, Hasher},
 };
 
 /// The record of one space.
@@ -27,11 +27,18 @@ pub(crate) struct Record {
 }
 
 /// From one state, or none, to another: memory is mostly told what other memory was told before.
-#[derive(PartialEq, Eq, Hash, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 struct Step {
     from: Option<StateId>,
     vms: SmallVec<[VmId; 4]>,
     change: Change,
+}
+
+impl Hash for Step {
+    /// By what mostly differs.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.from, self.change).hash(hasher);
+    }
 }
 
 /// A hash for the few states of a record: they come from this process, so none is made to collide.

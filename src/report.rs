@@ -145,6 +145,7 @@ impl Report {
     }
 
     /// This report, or the first refusal as an error.
+    #[inline]
     pub fn accepted(self) -> Result<Report> {
         let Some(refused) = self.answers.iter().find(|answer| answer.effect.is_refusal()) else { return Ok(self) };
         let words: Vec<String> = self.refusals.iter().map(Refusal::to_string).collect();

@@ -3,6 +3,7 @@
 
 use crate::location::{GpuId, Location};
 use smallvec::{SmallVec, smallvec};
+use std::hash::{Hash, Hasher};
 
 /// Which atomic accesses a GPU may make, and where (DRM_XE_ATOMIC_* in `<drm/xe_drm.h>`).
 ///
@@ -147,12 +148,19 @@ pub(crate) struct Wish {
 }
 
 /// What an advice that was taken makes of a wish; what it does not name stays as it is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Change {
     location: Option<Location>,
     policy: Option<MigrationPolicy>,
     atomics: Option<Atomics>,
     pat: Option<u16>,
+}
+
+impl Hash for Change {
+    /// By what mostly differs.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.location.hash(hasher);
+    }
 }
 
 impl Change {
