@@ -2,7 +2,7 @@
 //! The seam: one method per kernel call that the library makes.
 //!
 //! [`Kernel`] is the real one; [`Sim`](crate::Sim) behaves like it. Everything above runs unchanged on both. A driver
-//! that wraps another one (to inject faults, to count) is written in a few lines; [`Older`] is such a one.
+//! can wrap another one (to inject faults, to count) and hand on what it leaves alone; [`Older`] is such a one.
 
 mod copy_engine;
 mod features;
